@@ -1,0 +1,45 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "io/scan.h"
+
+namespace ptyfuse {
+
+/// m[i,j] = hypot(i-N/2+.5, j-N/2+.5) < N/4: [N*N] of 0 and 1.
+std::vector<float> probe_support(int64_t side_px);
+
+/// The ideal disk of section 5 (not normalised), real, [1,N,N].
+io::ComplexImage default_probe(int64_t side_px, double scale = 0.7);
+
+/// P / (probe_scale * mean(|mask*P|)), so that sum |mask*P| = N^2 / probe_scale; with several modes |P| is the root of
+/// their summed power. Error(shape): the probe is zero inside its mask or not finite.
+io::ComplexImage normalise_probe(io::ComplexImage probe, double probe_scale);
+
+/// Scaled so that an object of amplitude `target` explains normalised data: sum |P|^2 = (N/2)^2 / target^2 (section 0.9).
+io::ComplexImage scale_probe_to_object(io::ComplexImage probe, double target = 0.65);
+
+/// Share of sum |P|^2 that lies outside the central N/2 square: above 5 % pad_object cannot fit (section 0.9).
+double power_outside_centre(const io::ComplexImage& probe);
+
+/// A guess from data, section 5 "Probe guess absent": mean_x is the mean normalised amplitude [N*N], DC at the centre.
+io::ComplexImage guess_probe(std::span<const float> mean_x, int64_t side_px);
+
+/// Section 7's probe pipeline on one mode [N,N]: steps are applied in order.
+struct ProbeStep {
+  enum class Kind { smooth, pad, interpolate, pad_extrapolate } kind = Kind::smooth;
+  double value = 0;  ///< sigma, or the new side in pixels
+};
+/// "smooth:0.5|pad_extrapolate:64|interp:128|pad:128". Error(shape): what is wrong with the text.
+std::vector<ProbeStep> parse_probe_pipeline(const std::string& text);
+io::ComplexImage apply_probe_pipeline(io::ComplexImage probe, std::span<const ProbeStep> steps);
+/// As apply_probe_pipeline for pad_extrapolate alone, with the unwrapped phase given (tests).
+io::ComplexImage pad_extrapolate_with_phase(const io::ComplexImage& probe, std::span<const double> unwrapped_phase,
+                                            int64_t side_px);
+
+/// Two-dimensional phase unwrapping by reliability (Herraez et al., Applied Optics 41 (2002) 7437), no wrap-around.
+std::vector<double> unwrap_phase(std::span<const double> wrapped, int64_t height, int64_t width);
+
+}  // namespace ptyfuse

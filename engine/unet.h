@@ -1,0 +1,51 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "autodiff/tape.h"
+#include "engine/config.h"
+#include "engine/random.h"
+
+namespace ptyfuse {
+
+/// One tensor of a network in the flat parameter buffer.
+struct ParameterEntry {
+  std::string name;     ///< "enc.0.conv0/kernel", the names of section 3's layers as the golden files have them
+  Shape shape;          ///< [3,3,in,out] or [out]
+  int64_t offset = 0;   ///< elements from the buffer's start
+};
+
+/// What a network consists of, without memory: the layout of its parameters and how to record it on a tape.
+class UNet {
+ public:
+  /// PtychoPINN's generator, section 3. Error(shape): N not 64, 128 or 256; gridsize not 1 or 2; filters_scale that gives
+  /// no whole, positive widths (0.25 to 4 in quarters is fine for every N).
+  static UNet generator(const GeneratorConfig& config);
+  /// The supervised baseline of section 5: 1 channel, two decoders with linear outputs.
+  static UNet supervised(const GeneratorConfig& config);
+
+  const GeneratorConfig& config() const { return config_; }
+  const std::vector<ParameterEntry>& parameters() const { return parameters_; }
+  int64_t parameter_count() const { return parameter_count_; }
+
+  /// Glorot uniform kernels, zero biases, into values [parameter_count()].
+  void initialise(Random& random, std::span<float> values) const;
+
+  /// Amplitude and phase of x [images,N,N,input channels]: [images,N,N,head channels] each.
+  struct Output {
+    autodiff::ValueId amplitude, phase;
+  };
+  /// parameters, gradients [parameter_count()] in the device's memory; gradients may be empty for inference.
+  Output record(autodiff::Tape& tape, autodiff::ValueId x, TensorView<float> parameters,
+                TensorView<float> gradients) const;
+
+ private:
+  GeneratorConfig config_;
+  bool supervised_ = false;
+  std::vector<ParameterEntry> parameters_;
+  int64_t parameter_count_ = 0;
+};
+
+}  // namespace ptyfuse

@@ -1,0 +1,31 @@
+#pragma once
+#include <string>
+#include <string_view>
+
+namespace ptyfuse::io {
+
+/// An output under a temporary name in its final folder: commit() syncs file and folder and renames; without commit the
+/// temporary file is removed. A file appears whole or not at all.
+class AtomicFile {
+ public:
+  /// FileError: `path` exists and !force, is a folder, or its folder does not exist or cannot be written.
+  AtomicFile(const std::string& path, bool force);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  /// Where to write.
+  const std::string& temporary_path() const { return temporary_; }
+  void commit();
+
+ private:
+  std::string path_, temporary_;
+  bool committed_ = false;
+};
+
+/// Writes a whole text file through AtomicFile.
+void write_text_file(const std::string& path, std::string_view text, bool force);
+
+/// FileError when `path` exists and !force, or its folder is missing: to be asked before long work starts.
+void check_output_path(const std::string& path, bool force);
+
+}  // namespace ptyfuse::io

@@ -1,0 +1,62 @@
+#pragma once
+#include <complex>
+#include <memory>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace ptyfuse::io {
+
+enum class ColourMap {
+  grey,     ///< dark to light
+  viridis,  ///< perceptually even, for amplitude and error
+  cyclic,   ///< for phase, -pi and pi look alike
+};
+
+/// An image with its scale; drawn with nearest-neighbour pixels at least as large as `min_size_px` on the page.
+struct ImagePanel {
+  std::string title;
+  int64_t height = 0, width = 0;
+  std::vector<float> values;      ///< row-major; NaN is drawn as background
+  double low = 0, high = 1;       ///< ends of the colour bar
+  ColourMap map = ColourMap::grey;
+  std::string unit;               ///< label of the colour bar
+};
+
+struct Curve {
+  std::string label;
+  std::vector<double> x, y;  ///< NaN breaks the line
+};
+
+/// Axes with curves: learning curve, FRC, residual over sweeps.
+struct CurvePanel {
+  std::string title, x_label, y_label;
+  bool log_x = false, log_y = false;
+  std::vector<Curve> curves;
+  std::vector<std::pair<double, std::string>> horizontal_lines;
+};
+
+/// A page: rows of panels; every row may hold image panels and curve panels.
+class Figure {
+ public:
+  explicit Figure(std::string title = "");
+  void new_row();
+  void add(ImagePanel panel);
+  void add(CurvePanel panel);
+  /// PNG, written whole or not at all. FileError as AtomicFile.
+  void write_png(const std::string& path, bool force) const;
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+/// Panels of a complex object: amplitude (grey, 0.5 and 99.5 % quantiles of the covered part) and phase (cyclic, -pi..pi,
+/// relative to the mean phase). weight == 0 is background; weight may be empty.
+ImagePanel amplitude_panel(std::string title, int64_t height, int64_t width, std::span<const std::complex<float>> object,
+                           std::span<const float> weight);
+ImagePanel phase_panel(std::string title, int64_t height, int64_t width, std::span<const std::complex<float>> object,
+                       std::span<const float> weight);
+
+}  // namespace ptyfuse::io

@@ -1,0 +1,102 @@
+#include "kernels/device/thread_pool.h"
+
+#include <immintrin.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "kernels/device/error.h"
+
+namespace ptyfuse {
+namespace {
+
+// A worker waits this long in a loop before it sleeps: steps follow each other within microseconds.
+constexpr auto spin_time = std::chrono::microseconds(50);
+
+// The pool whose body this thread runs, to refuse a run inside a run.
+thread_local const ThreadPool* running_pool = nullptr;
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads) : threads_(threads) {
+  workers_.reserve(static_cast<size_t>(threads_ - 1));
+  for (int t = 1; t < threads_; ++t) workers_.emplace_back([this, t] { work(t); });
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    std::lock_guard lock(sleep_mutex_);
+    stop_ = true;
+    generation_.fetch_add(1, std::memory_order_release);
+  }
+  wake_.notify_all();
+  for (std::thread& w : workers_) w.join();
+}
+
+void ThreadPool::part(int thread) noexcept {
+  if (thread >= parts_) return;
+  const int64_t begin = count_ * thread / parts_, end = count_ * (thread + 1) / parts_;
+  const ThreadPool* outer = running_pool;
+  running_pool = this;
+  try {
+    (*body_)(begin, end, thread);
+  } catch (...) {
+    std::lock_guard lock(error_mutex_);
+    if (!error_) error_ = std::current_exception();
+  }
+  running_pool = outer;
+}
+
+void ThreadPool::work(int thread) {
+  omp_set_num_threads(1);  // libraries that a body calls stay on this thread
+  uint64_t seen = 0;
+  for (;;) {
+    const auto deadline = std::chrono::steady_clock::now() + spin_time;
+    int spins = 0;
+    while (generation_.load(std::memory_order_acquire) == seen) {
+      _mm_pause();
+      if (++spins % 64 == 0 && std::chrono::steady_clock::now() > deadline) {
+        std::unique_lock lock(sleep_mutex_);
+        wake_.wait(lock, [&] { return generation_.load(std::memory_order_acquire) != seen; });
+      }
+    }
+    seen = generation_.load(std::memory_order_acquire);
+    {
+      std::lock_guard lock(sleep_mutex_);
+      if (stop_) return;
+    }
+    part(thread);
+    unfinished_.fetch_sub(1, std::memory_order_acq_rel);
+  }
+}
+
+void ThreadPool::run(int64_t count, int64_t grain, const Body& body) {
+  if (count <= 0) return;
+  if (running_pool == this) throw Error(ErrorKind::device, "parallel_for: called from inside a parallel_for");
+  std::lock_guard turn(run_mutex_);
+  grain = std::max<int64_t>(1, grain);
+  count_ = count;
+  body_ = &body;
+  error_ = nullptr;
+  parts_ = static_cast<int>(std::clamp<int64_t>(count / grain, 1, threads_));
+  if (parts_ > 1) {
+    unfinished_.store(threads_ - 1, std::memory_order_relaxed);
+    {
+      std::lock_guard lock(sleep_mutex_);
+      generation_.fetch_add(1, std::memory_order_release);
+    }
+    wake_.notify_all();
+  }
+  part(0);
+  if (parts_ > 1) {
+    int spins = 0;
+    while (unfinished_.load(std::memory_order_acquire) != 0) {
+      _mm_pause();
+      if (++spins % 4096 == 0) std::this_thread::yield();
+    }
+  }
+  if (error_) std::rethrow_exception(error_);
+}
+
+}  // namespace ptyfuse
