@@ -12,21 +12,24 @@ namespace ptyfuse {
 
 /// One tensor of a network in the flat parameter buffer.
 struct ParameterEntry {
-  std::string name;     ///< "enc.0.conv0/kernel", the names of section 3's layers as the golden files have them
-  Shape shape;          ///< [3,3,in,out] or [out]
-  int64_t offset = 0;   ///< elements from the buffer's start
+  std::string name;    ///< "enc.0.conv0/kernel", the names of section 3's layers as the golden files have them
+  Shape shape;         ///< [3,3,in,out] or [out]
+  int64_t offset = 0;  ///< elements from the buffer's start
 };
 
 /// What a network consists of, without memory: the layout of its parameters and how to record it on a tape.
 class UNet {
  public:
-  /// PtychoPINN's generator, section 3. Error(shape): N not 64, 128 or 256; gridsize not 1 or 2; filters_scale that gives
-  /// no whole, positive widths (0.25 to 4 in quarters is fine for every N).
+  /// PtychoPINN's generator, section 3. Error(shape): N not 64, 128 or 256; gridsize not 1 or 2; filters_scale that
+  /// gives no whole, positive widths (0.25 to 4 in quarters is fine for every N); a shared network for a group whose
+  /// members share one object (gridsize 2, object_big off).
   static UNet generator(const GeneratorConfig& config);
-  /// The supervised baseline of section 5: 1 channel, two decoders with linear outputs.
+  /// The supervised baseline of section 5: 1 channel, two decoders with linear outputs. Takes side_px, filters_scale
+  /// and precision of config; its own config() then says gridsize 1, object_big off.
   static UNet supervised(const GeneratorConfig& config);
 
   const GeneratorConfig& config() const { return config_; }
+  bool is_supervised() const { return supervised_; }
   const std::vector<ParameterEntry>& parameters() const { return parameters_; }
   int64_t parameter_count() const { return parameter_count_; }
 
