@@ -25,14 +25,14 @@ struct Conv3x3Spec {
 
 /// A 3x3 convolution, prepared for one shape:
 ///   out[b,y,x,o] = act(bias[o] + sum_{ky,kx,i} in[b, y+ky-1, x+kx-1, i] * weights[ky,kx,i,o]), zeros outside the image
-/// (cross-correlation, "same"). in [B,H,W,Cin], out [B,H,W,Cout] float32, channel-last; the pixel stride (stride of axis
-/// 2) may exceed the channel count, rows and images must follow each other without other gaps. weights [3,3,Cin,Cout]
-/// and bias [Cout] contiguous. B may be anything from 0 to spec.batch.
+/// (cross-correlation, "same"). in [B,H,W,Cin], out [B,H,W,Cout] float32, channel-last; the pixel stride (stride of
+/// axis 2) may exceed the channel count, rows and images must follow each other without other gaps. weights
+/// [3,3,Cin,Cout] and bias [Cout] contiguous. B may be anything from 0 to spec.batch.
 ///
-/// All memory is taken at construction and counted in the device's account (scratch is the object's own unless `scratch`
-/// is given, which may be shared by objects that never run at the same time); calls allocate nothing. Calls of one
-/// object must not overlap in time. Results repeat bit for bit for equal threads().
-/// Error(shape): a shape or stride that does not fit. Source: SPEC of the method, section 3 (Chollet's Keras Conv2D).
+/// All memory is taken at construction and counted in the device's account (scratch is the object's own unless
+/// `scratch` is given, which may be shared by objects that never run at the same time); calls allocate nothing. Calls
+/// of one object must not overlap in time. Results repeat bit for bit for equal threads(). Error(shape): a shape or
+/// stride that does not fit. Source: SPEC of the method, section 3 (Chollet's Keras Conv2D).
 class Conv3x3 {
  public:
   explicit Conv3x3(const Device& device, const Conv3x3Spec& spec, bool training);
@@ -47,11 +47,10 @@ class Conv3x3 {
 
   void forward(Stream& stream, TensorView<const float> in, TensorView<float> out);
 
-  /// The way back. grad_out is the gradient of out; with relu, positions where out <= 0 pass nothing on (so `out` must be
-  /// the output of forward; ignored without activation).
-  /// grad_weights [3,3,Cin,Cout] and grad_bias [Cout] are overwritten. grad_in [B,H,W,Cin] (half height and width when
-  /// input_upsampled) may be empty (data() == nullptr): then it is left out; it is overwritten, or added to when
-  /// accumulate_grad_in. Error(shape): not built for training.
+  /// The way back. grad_out is the gradient of out; with relu, positions where out <= 0 pass nothing on (so `out` must
+  /// be the output of forward; ignored without activation). grad_weights [3,3,Cin,Cout] and grad_bias [Cout] are
+  /// overwritten. grad_in [B,H,W,Cin] (half height and width when input_upsampled) may be empty (data() == nullptr):
+  /// then it is left out; it is overwritten, or added to when accumulate_grad_in. Error(shape): not built for training.
   void backward(Stream& stream, TensorView<const float> in, TensorView<const float> out,
                 TensorView<const float> grad_out, TensorView<float> grad_in, bool accumulate_grad_in,
                 TensorView<float> grad_weights, TensorView<float> grad_bias);

@@ -1,0 +1,41 @@
+#include "kernels/ops/upsample2.h"
+
+#include "kernels/ops/upsample2_cpu.h"
+
+namespace ptyfuse::ops {
+namespace {
+
+void check(const char* operation, const char* small_name, const TensorView<const float>& small, const char* large_name,
+           const TensorView<const float>& large) {
+  const Shape& s = small.shape();
+  if (s.rank() != 4) throw_shape_error(operation, std::string(small_name) + " is " + s.str() + ", expected [B,H,W,C]");
+  const Shape expected{s[0], 2 * s[1], 2 * s[2], s[3]};
+  if (!(large.shape() == expected))
+    throw_shape_error(operation, std::string(large_name) + " is " + large.shape().str() + ", expected " +
+                                     expected.str() + " for " + small_name + " " + s.str());
+  if (!small.contiguous() || !large.contiguous()) throw_shape_error(operation, "expected contiguous memory");
+}
+
+}  // namespace
+
+void upsample2(Stream& stream, TensorView<const float> in, TensorView<float> out) {
+  check("upsample2", "in", in, "out", out);
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      return cpu::upsample2(stream.device(), in, out);
+  }
+}
+
+void upsample2_adjoint(Stream& stream, TensorView<const float> grad_out, TensorView<float> grad_in) {
+  check("upsample2_adjoint", "grad_in", grad_in, "grad_out", grad_out);
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      return cpu::upsample2_adjoint(stream.device(), grad_out, grad_in);
+  }
+}
+
+Cost upsample2_cost(const Shape& in) {
+  return {0, 20 * static_cast<double>(in.elements())};
+}
+
+}  // namespace ptyfuse::ops
