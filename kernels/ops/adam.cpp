@@ -1,0 +1,33 @@
+#include "kernels/ops/adam.h"
+
+#include <cmath>
+#include <string>
+
+#include "kernels/ops/adam_cpu.h"
+
+namespace ptyfuse::ops {
+
+void adam(Stream& stream, const AdamSettings& settings, int64_t step, TensorView<const float> gradient,
+          TensorView<float> weights, TensorView<float> m, TensorView<float> v) {
+  if (step < 1) throw_shape_error("adam", "step " + std::to_string(step) + ", expected 1 or more");
+  if (gradient.rank() != 1 || !(weights.shape() == gradient.shape()) || !(m.shape() == gradient.shape()) ||
+      !(v.shape() == gradient.shape()))
+    throw_shape_error("adam", "gradient " + gradient.shape().str() + ", weights " + weights.shape().str() + ", m " +
+                                  m.shape().str() + ", v " + v.shape().str() + ", expected four of one length");
+  if (!gradient.contiguous() || !weights.contiguous() || !m.contiguous() || !v.contiguous())
+    throw_shape_error("adam", "a view is not contiguous");
+  const double t = static_cast<double>(step);
+  const double rate =
+      settings.learning_rate * std::sqrt(1 - std::pow(settings.beta2, t)) / (1 - std::pow(settings.beta1, t));
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      return cpu::adam(stream, settings, rate, gradient, weights, m, v);
+  }
+}
+
+Cost adam_cost(int64_t parameters) {
+  const double p = static_cast<double>(parameters);
+  return {.flop = 12 * p, .bytes = 28 * p};
+}
+
+}  // namespace ptyfuse::ops

@@ -1,0 +1,37 @@
+#include "kernels/ops/normalise.h"
+
+#include "kernels/ops/normalise_cpu.h"
+
+namespace ptyfuse::ops {
+
+double sum_of_squares(Stream& stream, TensorView<const float> in) {
+  if (!in.contiguous()) throw_shape_error("sum_of_squares", "view of " + in.shape().str() + " is not contiguous");
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      return cpu::sum_of_squares(stream, in);
+  }
+  return 0;
+}
+
+void scale(Stream& stream, TensorView<const float> in, float factor, TensorView<float> out) {
+  if (!(in.shape() == out.shape()))
+    throw_shape_error("scale", "output of shape " + out.shape().str() + ", expected " + in.shape().str());
+  if (!in.contiguous() || !out.contiguous())
+    throw_shape_error("scale", "a view of " + in.shape().str() + " is not contiguous");
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      return cpu::scale(stream, in, factor, out);
+  }
+}
+
+Cost sum_of_squares_cost(const Shape& in) {
+  const double elements = static_cast<double>(in.elements());
+  return {.flop = 2 * elements, .bytes = 4 * elements};
+}
+
+Cost scale_cost(const Shape& in) {
+  const double elements = static_cast<double>(in.elements());
+  return {.flop = elements, .bytes = 8 * elements};
+}
+
+}  // namespace ptyfuse::ops
