@@ -11,7 +11,8 @@ namespace ptyfuse {
 
 /// Serves amplitude frames of a scan by index within a memory bound, reading ahead on a thread of its own.
 /// When all the chosen frames fit in half of host_memory_bytes they are read once and kept (still in pieces);
-/// otherwise each epoch's order is walked in blocks of frames: the block that comes next is read while this one computes.
+/// otherwise each epoch's order is walked in blocks of frames: the block that comes next is read while this one
+/// computes.
 class Loader {
  public:
   struct Settings {
@@ -19,6 +20,7 @@ class Loader {
     bool read_ahead = true;
   };
   /// frames: the scan's frames that will be asked for, ascending. The reader is used by the loader alone from here on.
+  /// Frames that stay in memory are read here. Error(shape): frames outside the scan or not ascending.
   Loader(std::unique_ptr<io::ScanReader> reader, std::vector<int64_t> frames, const Settings& settings);
   ~Loader();
 
@@ -31,12 +33,14 @@ class Loader {
 
   /// Starts an ordered walk: the sequence of batches (each a list of frame numbers of the scan, repeats allowed) that
   /// next() will serve, in this order. A walk may be started anew at any time (the former is abandoned).
+  /// Error(shape): a frame that is not among frames(); Error(memory): a batch that host_memory_bytes cannot hold twice.
   void start(std::vector<std::vector<int64_t>> batches);
-  /// The next batch's frames [count,N,N] amplitude (sqrt counts, DC centred) in the order asked for; valid until the next
-  /// call. Rethrows what the reading thread met (FileError).
+  /// The next batch's frames [count,N,N] amplitude (sqrt counts, DC centred) in the order asked for; valid until the
+  /// next call. Rethrows what the reading thread met (FileError). Error(shape): the walk is at its end.
   std::span<const float> next();
 
-  /// Sum over the chosen frames of sum x^2 in double, and the mean amplitude image [N*N]; one pass in pieces.
+  /// Sum over the given frames (repeats count) of sum x^2 in double, and their mean amplitude image [N*N]; frames that
+  /// are zero throughout are counted once each. One pass in pieces; ends a walk that is under way unless resident().
   struct Statistics {
     double sum_of_squares = 0;
     std::vector<double> mean_amplitude;
