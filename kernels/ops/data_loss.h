@@ -9,11 +9,11 @@ inline constexpr float lambda_floor = 1e-8F;
 
 /// Poisson negative log-likelihood without its constant: mean over used elements of
 ///   lambda - n*ln(max(lambda, lambda_floor)).
-/// predicted (lambda >= 0), measured (n >= 0) [n,N,N] float32; mask [N,N] float32 of 0 and 1 (1 = use), or empty for all.
-/// The sum is accumulated in double; the result is one double on the host. grad_predicted (may be empty) is overwritten
-/// with weight * d loss / d predicted = weight * (1 - n / max(lambda, lambda_floor)) / count; where lambda < lambda_floor
-/// the logarithm is constant, so its part of the gradient is 0. Contiguous. An empty batch or mask gives 0.
-/// Error(shape): shapes differ. Source: sections 0.4 and 5.
+/// predicted (lambda >= 0), measured (n >= 0) [n,N,N] float32; mask [N,N] float32 of 0 and 1 (1 = use), or empty for
+/// all. The sum is accumulated in double; the result is one double on the host. grad_predicted (may be empty) is
+/// overwritten with weight * d loss / d predicted = weight * (1 - n / max(lambda, lambda_floor)) / count; where lambda
+/// < lambda_floor the logarithm is constant, so its part of the gradient is 0. Contiguous. An empty batch or mask gives
+/// 0. Error(shape): shapes differ. Source: sections 0.4 and 5.
 double poisson_nll(Stream& stream, TensorView<const float> predicted, TensorView<const float> measured,
                    TensorView<const float> mask, double weight, TensorView<float> grad_predicted);
 

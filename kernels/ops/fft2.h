@@ -8,8 +8,8 @@ namespace ptyfuse::ops {
 
 enum class FftDirection { forward, inverse };
 
-/// A prepared orthonormal two-dimensional Fourier transform of images [H,W] (any size; 64, 128, 256 are quick), with the
-/// zero frequency at [H/2,W/2] of the spectrum and the image taken as it lies (index 0 is the origin):
+/// A prepared orthonormal two-dimensional Fourier transform of images [H,W] (any size; 64, 128, 256 are quick), with
+/// the zero frequency at [H/2,W/2] of the spectrum and the image taken as it lies (index 0 is the origin):
 ///   forward: spectrum = fftshift(FFT2(in)) / sqrt(H*W);  inverse: its inverse, which is also its adjoint.
 /// Any number of threads may run one object at once. Error(memory): no plan to be had.
 class Fft2 {

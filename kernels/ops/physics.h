@@ -7,24 +7,26 @@
 namespace ptyfuse::ops {
 
 struct PhysicsSpec {
-  int64_t batch = 0;         ///< largest number of groups B
-  int64_t members = 1;       ///< patterns of a group, C
-  int64_t heads = 1;         ///< object patches of a group: C where members are merged, 1 where they share one object
-  int64_t side = 0;          ///< N
-  int64_t canvas = 0;        ///< Q
-  int64_t probe_modes = 1;   ///< K
+  int64_t batch = 0;        ///< largest number of groups B
+  int64_t members = 1;      ///< patterns of a group, C
+  int64_t heads = 1;        ///< object patches of a group: C where members are merged, 1 where they share one object
+  int64_t side = 0;         ///< N
+  int64_t canvas = 0;       ///< Q
+  int64_t probe_modes = 1;  ///< K
   bool unmasked_numerator = false;  ///< see merge.h
 };
 
 struct PhysicsInputs {
   TensorView<const float> amplitude, phase;  ///< [B,heads,N,N] float32, any strides
   TensorView<const float> offsets_px;        ///< [B,C,2] [y,x]
-  TensorView<const float> measured;          ///< [B,C,N,N] float32, any strides: normalised amplitude X, DC at the centre
-  TensorView<const complex64> probe;         ///< [K,N,N]
-  TensorView<const float> weight;            ///< [N,N] merge weight; ignored where heads != members (plain padding)
-  TensorView<const float> mask;              ///< [N,N] of 0 and 1 (1 = use) or empty
-  float log_scale = 0;                       ///< a: lambda = e^(2a) sum_k |F_k|^2
-  float measured_scale = 1;                  ///< s: measured counts n = (s*X)^2
+  TensorView<const float> measured;   ///< [B,C,N,N] float32, any strides: normalised amplitude X, DC at the centre
+  TensorView<const complex64> probe;  ///< [K,N,N]
+  /// [N,N] merge weight. Ignored where heads != members; empty where heads == members == 1: the region is the patch,
+  /// zero-padded, in both.
+  TensorView<const float> weight;
+  TensorView<const float> mask;  ///< [N,N] of 0 and 1 (1 = use) or empty
+  float log_scale = 0;           ///< a: lambda = e^(2a) sum_k |F_k|^2
+  float measured_scale = 1;      ///< s: measured counts n = (s*X)^2
   double nll_weight = 1, mae_weight = 0;
 };
 
@@ -33,12 +35,12 @@ struct PhysicsResult {
   double grad_log_scale = 0;          ///< d loss / d a
 };
 
-/// The fused physics step: complex patch, merge, extract, illuminate, far field, counts, likelihood, and the way back to
-/// the gradients of amplitude and phase [B,heads,N,N] (any strides, overwritten; both empty: forward only). Equal to the
-/// composition of complex_patch, merge (heads == members; heads == 1 with members > 1: the patch zero-padded), extract,
-/// illuminate, fft2, detector_counts, poisson_nll, amplitude_mae to rounding. B may be 0 to spec.batch. No allocation in a
-/// call. Bitwise repeatable for equal threads(). Errors as in the parts.
-/// Bytes per pattern: amplitude, phase, measured read once, two gradients written once.
+/// The fused physics step: complex patch, merge, extract, illuminate, far field, counts, likelihood, and the way back
+/// to the gradients of amplitude and phase [B,heads,N,N] (any strides, overwritten; both empty: forward only). Equal to
+/// the composition of complex_patch, merge (heads == members; heads == 1 with members > 1: the patch zero-padded),
+/// extract, illuminate, fft2, detector_counts, poisson_nll, amplitude_mae to rounding. B may be 0 to spec.batch. No
+/// allocation in a call. Bitwise repeatable for equal threads(). Errors as in the parts. Bytes per pattern: amplitude,
+/// phase, measured read once, two gradients written once.
 class Physics {
  public:
   Physics(const Device& device, const PhysicsSpec& spec);

@@ -1,0 +1,90 @@
+#include "kernels/ops/fft2_cpu.h"
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+
+namespace ptyfuse::ops::cpu {
+namespace {
+
+// FFTW's planner keeps one state for the whole process, so making and destroying plans takes turns across all devices:
+// the one piece of static state in the library, and it holds no value.
+std::mutex& planner() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+// Copies in to out scaled, rows and columns rotated so that in[y0,x0] comes to the origin.
+void copy_rotated(const complex64* in, complex64* out, int64_t height, int64_t width, int64_t y0, int64_t x0,
+                  float scale) {
+  for (int64_t y = 0; y < height; ++y) {
+    const complex64* from = in + (y + y0) % height * width;
+    complex64* to = out + y * width;
+    for (int64_t x = 0; x < width - x0; ++x) to[x] = scale * from[x + x0];
+    for (int64_t x = width - x0; x < width; ++x) to[x] = scale * from[x + x0 - width];
+  }
+}
+
+}  // namespace
+
+FftwPlan::FftwPlan(int64_t height, int64_t width, FftDirection direction, const Layout& layout) {
+  constexpr int64_t largest = 1 << 16;
+  if (height > largest || width > largest)
+    throw_shape_error("fft2", "image of " + std::to_string(height) + " x " + std::to_string(width) + " is too large");
+  if (direction == FftDirection::forward)
+    imaginary_ = layout.imaginary;
+  else
+    real_ = layout.imaginary, imaginary_ = 0;
+  const int64_t floats = (height * width - 1) * layout.step + layout.imaginary + 1;
+  const std::unique_ptr<float, decltype(&fftwf_free)> sample(fftwf_alloc_real(static_cast<size_t>(floats)), fftwf_free);
+  const fftwf_iodim64 axes[2] = {{height, width * layout.step, width * layout.step}, {width, layout.step, layout.step}};
+  const std::lock_guard lock(planner());
+  if (sample) {
+    float* const re = sample.get() + real_;
+    float* const im = sample.get() + imaginary_;
+    plan_.reset(fftwf_plan_guru64_split_dft(2, axes, 0, nullptr, re, im, re, im, FFTW_ESTIMATE));
+  }
+  if (!plan_)
+    throw Error(ErrorKind::memory, "fft2: no plan for " + std::to_string(height) + " x " + std::to_string(width));
+}
+
+void FftwPlan::Destroy::operator()(fftwf_plan plan) const {
+  const std::lock_guard lock(planner());
+  fftwf_destroy_plan(plan);
+}
+
+void FftwPlan::run(float* data) const {
+  fftwf_execute_split_dft(plan_.get(), data + real_, data + imaginary_, data + real_, data + imaginary_);
+}
+
+Fft2::Fft2(const Device& device, int64_t height, int64_t width)
+    : device_(device),
+      height_(height),
+      width_(width),
+      forward_(height, width, FftDirection::forward, {}),
+      inverse_(height, width, FftDirection::inverse, {}) {
+  for (int t = 0; t < device.threads(); ++t) scratch_.emplace_back(device, Shape{height, width}, "fft2 scratch");
+}
+
+void Fft2::run(FftDirection direction, TensorView<const complex64> in, TensorView<complex64> out) const {
+  const int64_t pixels = height_ * width_, half_y = height_ / 2, half_x = width_ / 2;
+  const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(pixels)));
+  device_.parallel_for(in.extent(0), 4096 / pixels + 1, [&](int64_t begin, int64_t end, int thread) {
+    complex64* const work = scratch_[static_cast<size_t>(thread)].data();
+    for (int64_t n = begin; n < end; ++n) {
+      const complex64* from = in.data() + n * pixels;
+      complex64* to = out.data() + n * pixels;
+      if (direction == FftDirection::forward) {
+        std::copy_n(from, pixels, work);
+        forward_.run(reinterpret_cast<float*>(work));
+        copy_rotated(work, to, height_, width_, height_ - half_y, width_ - half_x, scale);
+      } else {
+        copy_rotated(from, work, height_, width_, half_y, half_x, scale);
+        inverse_.run(reinterpret_cast<float*>(work));
+        std::copy_n(work, pixels, to);
+      }
+    }
+  });
+}
+
+}  // namespace ptyfuse::ops::cpu
