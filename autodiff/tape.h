@@ -28,6 +28,8 @@ class Node {
   virtual std::vector<ValueId> outputs() const = 0;
   /// Values (inputs or outputs) whose contents backward reads; they are kept until then.
   virtual std::vector<ValueId> backward_reads() const = 0;
+  /// Takes the node's own memory; called once, at the end of Tape::plan().
+  virtual void prepare(const Tape& /*tape*/) {}
   virtual void forward(Stream& stream, const Tape& tape) = 0;
   /// Writes the gradient of every input that tape.wants_gradient(): adds to it where tape.accumulates(*this, input),
   /// else overwrites it. Parameters' gradients are always overwritten (a parameter belongs to one node).
@@ -53,14 +55,17 @@ class Tape {
   ValueId parameter(TensorView<float> value, TensorView<float> gradient, std::string name);
   /// Produced by a node; called by the functions that add nodes.
   ValueId intermediate(const Shape& shape, std::string name);
-  /// The run [begin, end) of the last axis (channels) of a value, same memory. Runs of one value that are read by
-  /// different nodes must not overlap and must together cover it, if gradients flow.
+  /// The run [begin, end) of the last axis (channels) of a value, same memory. If gradients flow, runs of one value
+  /// that different nodes read must be equal or disjoint; channels that no node reads have gradient zero.
   ValueId channels(ValueId value, int64_t begin, int64_t end);
   void add(std::unique_ptr<Node> node);
-  /// Keeps a value's memory (and gradient) from being reused, so that the caller may read it after forward()/backward().
+  /// Keeps a value's memory (and gradient) from being reused, so that the caller may read it after
+  /// forward()/backward().
   void keep(ValueId value);
 
-  // -- planning: once, after recording; takes all memory. Error(shape): a value that is read before it is produced.
+  // -- planning: once, after recording; takes all memory. Error(shape): a value that is read before it is produced,
+  // produced twice, or read twice by one node; where gradients flow, a parameter that two nodes read or runs of
+  // channels that overlap.
   void plan(TapeMode mode);
   TapeMode mode() const;
   int64_t planned_bytes() const;
@@ -71,7 +76,8 @@ class Tape {
   /// Grows with each parameters_changed().
   int64_t parameters_version() const;
   void forward(Stream& stream);
-  /// From the nodes without outputs (losses) back to the parameters. Error(shape): planned for inference.
+  /// From the nodes without outputs (losses) back to the parameters; gradients of several losses add up. A loss may
+  /// write its inputs' gradients in its forward() already, where it does not add. Error(shape): planned for inference.
   void backward(Stream& stream);
 
   const Shape& shape(ValueId value) const;

@@ -13,8 +13,9 @@ ValueId conv3x3(Tape& tape, ValueId in, ValueId weights, ValueId bias, ops::Conv
                 ops::Precision precision, bool input_upsampled = false);
 ValueId max_pool2(Tape& tape, ValueId in);
 ValueId upsample2(Tape& tape, ValueId in);
-/// border.index < 0: none.
-ValueId head(Tape& tape, const ops::HeadSpec& spec, ValueId centre, ValueId border);
+/// padded: centre is [B,N/2,N/2,C] and the output [B,N,N,C], with border [B,N,N,C] round the central square or zeros
+/// where border.index < 0. Not padded: centre is [B,N,N,C] and there is no border.
+ValueId head(Tape& tape, const ops::HeadSpec& spec, ValueId centre, ValueId border, bool padded);
 
 /// The supervised loss: mean |a - target_a| + mean |b - target_b| over all elements; inputs of equal shape.
 struct AbsoluteErrorLoss {
@@ -24,7 +25,8 @@ void absolute_error(Tape& tape, ValueId amplitude, ValueId amplitude_target, Val
                     AbsoluteErrorLoss* result);
 
 /// The unsupervised loss: ops::Physics over amplitude and phase [B,N,N,heads]. The caller owns `binding`, fills its
-/// inputs (all but amplitude and phase) before each forward(), and reads its result after. In inference mode no gradient is computed.
+/// inputs (all but amplitude and phase) before each forward(), and reads its result after. In inference mode no
+/// gradient is computed.
 struct PhysicsBinding {
   ops::PhysicsSpec spec;
   ops::PhysicsInputs inputs;
@@ -32,5 +34,14 @@ struct PhysicsBinding {
 };
 /// members_as_images: amplitude and phase are [B*C,N,N,1] (a shared network applied to each member).
 void physics_loss(Tape& tape, ValueId amplitude, ValueId phase, PhysicsBinding* binding, bool members_as_images);
+
+/// A smoothness term beside it: weight * ops::total_variation of the merged region's central N x N (of the patch where
+/// members share one object). Takes spec, offsets_px, weight and unmasked_numerator from `binding`.
+struct TotalVariationLoss {
+  double weight = 0;
+  double value = 0;  ///< of the last forward(), not weighted
+};
+void total_variation(Tape& tape, ValueId amplitude, ValueId phase, const PhysicsBinding* binding,
+                     bool members_as_images, TotalVariationLoss* loss);
 
 }  // namespace ptyfuse::autodiff
