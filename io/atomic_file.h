@@ -19,7 +19,7 @@ class AtomicFile {
 
  private:
   std::string path_, temporary_;
-  bool committed_ = false;
+  bool force_ = false, committed_ = false;
 };
 
 /// Writes a whole text file through AtomicFile.

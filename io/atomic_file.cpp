@@ -1,0 +1,117 @@
+#include "io/atomic_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <random>
+
+#include "io/file_error.h"
+
+namespace ptyfuse::io {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+std::string folder_of(const std::string& path) {
+  const fs::path folder = fs::path(path).parent_path();
+  return folder.empty() ? "." : folder.string();
+}
+
+[[noreturn]] void fail(const std::string& path, const std::string& what) {
+  const int reason = errno;
+  throw FileError(path, what + ": " + std::strerror(reason));
+}
+
+void sync(const std::string& path, const std::string& what, int flags) {
+  const Descriptor file(::open(path.c_str(), flags | O_CLOEXEC));
+  // Some file systems cannot sync a folder and say EINVAL; the rename is then as safe as they make it.
+  if (file.get() < 0 || (::fsync(file.get()) != 0 && errno != EINVAL)) fail(what, "cannot be written to disk");
+}
+
+/// Renames; without `force` only where nothing of that name has appeared meanwhile.
+int rename_to(const std::string& from, const std::string& to, bool force) {
+  if (force) return ::rename(from.c_str(), to.c_str());
+  constexpr unsigned no_replace = 1;  // RENAME_NOREPLACE
+  if (::syscall(SYS_renameat2, AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), no_replace) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return -1;
+  struct stat status {};
+  if (::lstat(to.c_str(), &status) == 0) {
+    errno = EEXIST;
+    return -1;
+  }
+  return ::rename(from.c_str(), to.c_str());
+}
+
+}  // namespace
+
+void check_output_path(const std::string& path, bool force) {
+  if (path.empty()) throw FileError("-o", "an output path is needed");
+  std::error_code error;
+  if (fs::is_directory(path, error)) throw FileError(path, "is a folder; a file name was expected");
+  if (!force && fs::exists(fs::symlink_status(path, error)))
+    throw FileError(path, "exists already; pass --force to replace it, or choose another name");
+  const std::string folder = folder_of(path);
+  if (!fs::is_directory(folder, error))
+    throw FileError(path, "its folder '" + folder + "' does not exist; make it first");
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) fail(path, "cannot write into the folder '" + folder + "'");
+}
+
+AtomicFile::AtomicFile(const std::string& path, bool force) : path_(path), force_(force) {
+  check_output_path(path, force);
+  std::random_device random;
+  const fs::path name = fs::path(path).filename();
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    temporary_ = fmt::format("{}/.{}.{}-{:08x}.tmp", folder_of(path), name.string(), ::getpid(), random());
+    const Descriptor file(::open(temporary_.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666));
+    if (file.get() >= 0) return;
+    if (errno != EEXIST) fail(path, "a temporary file beside it cannot be created");
+  }
+  fail(path, "a temporary file beside it cannot be created");
+}
+
+AtomicFile::~AtomicFile() {
+  if (!committed_) ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::commit() {
+  sync(temporary_, path_, O_RDWR);
+  if (rename_to(temporary_, path_, force_) != 0) {
+    if (errno == EEXIST) throw FileError(path_, "appeared while it was being written; pass --force to replace it");
+    fail(path_, "cannot be put in place");
+  }
+  committed_ = true;
+  sync(folder_of(path_), path_, O_RDONLY | O_DIRECTORY);
+}
+
+void write_text_file(const std::string& path, std::string_view text, bool force) {
+  AtomicFile file(path, force);
+  std::FILE* out = std::fopen(file.temporary_path().c_str(), "wb");
+  if (!out) fail(path, "cannot be written");
+  const bool written = std::fwrite(text.data(), 1, text.size(), out) == text.size();
+  if (std::fclose(out) != 0 || !written) fail(path, "cannot be written");
+  file.commit();
+}
+
+}  // namespace ptyfuse::io

@@ -1,0 +1,89 @@
+#include "io/scan.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+#include "io/scan_parts.h"
+
+namespace ptyfuse::io {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// First bytes of a file; FileError where there are none to read.
+std::string first_bytes(const std::string& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (!fs::exists(status)) throw FileError(path, "no such file");
+  if (fs::is_directory(status))
+    throw FileError(path, fs::exists(fs::path(path) / "model.h5", error)
+                              ? "is a run folder; a scan file was expected"
+                              : "is a folder; a scan file (HDF5) or NPZ was expected");
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  if (!file) throw FileError(path, std::string("cannot be opened: ") + std::strerror(errno));
+  std::string bytes(8, '\0');
+  bytes.resize(std::fread(bytes.data(), 1, bytes.size(), file));
+  std::fclose(file);
+  if (bytes.empty()) throw FileError(path, "is empty (0 bytes); a scan file (HDF5) or NPZ was expected");
+  return bytes;
+}
+
+bool is_hdf5(const std::string& path) {
+  h5::Lock lock;
+  return H5Fis_hdf5(path.c_str()) > 0;
+}
+
+class MemoryScan final : public ScanReader {
+ public:
+  MemoryScan(ScanInfo info, std::vector<float> amplitude) : info_(std::move(info)), amplitude_(std::move(amplitude)) {}
+  const ScanInfo& info() const override { return info_; }
+  void read_amplitude(int64_t first, int64_t count, std::span<float> out) override {
+    check_frame_range(info_, "amplitude", first, count, out.size());
+    const auto begin = amplitude_.begin() + static_cast<std::ptrdiff_t>(first * info_.side_px * info_.side_px);
+    std::copy_n(begin, out.size(), out.begin());
+  }
+
+ private:
+  ScanInfo info_;
+  std::vector<float> amplitude_;
+};
+
+}  // namespace
+
+std::unique_ptr<ScanReader> open_scan(const std::string& path, const ScanHints& hints) {
+  const std::string bytes = first_bytes(path);
+  if (bytes.starts_with("PK")) return open_npz_scan(path, hints);
+  if (is_hdf5(path) || bytes.starts_with("\x89HDF")) return open_hdf5_scan(path, hints);
+  if (bytes.starts_with("\x93NUMPY"))
+    throw FileError(path, "is a single numpy array; a PtychoPINN NPZ (several arrays, numpy.savez) was expected");
+  if (bytes.starts_with("\x89PNG")) throw FileError(path, "is a picture; a scan file (HDF5) or NPZ was expected");
+  throw FileError(path, "is neither an HDF5 scan file nor an NPZ");
+}
+
+std::unique_ptr<ScanReader> scan_from_memory(ScanInfo info, std::vector<float> amplitude) {
+  if (info.path.empty()) info.path = "(scan in memory)";
+  check_parts(info, {});
+  if (static_cast<int64_t>(amplitude.size()) != info.frames * info.side_px * info.side_px)
+    throw FileError(
+        info.path, "amplitude",
+        fmt::format("{} values for {} frames of {} x {}", amplitude.size(), info.frames, info.side_px, info.side_px));
+  for (size_t i = 0; i < amplitude.size(); ++i)
+    if (!(amplitude[i] >= 0 && std::isfinite(amplitude[i])))
+      throw FileError(info.path, "amplitude",
+                      fmt::format("frame {} holds {}; amplitude must be finite and not negative",
+                                  static_cast<int64_t>(i) / (info.side_px * info.side_px), amplitude[i]));
+  if (!info.mask.empty())
+    for (size_t i = 0; i < amplitude.size(); ++i)
+      if (!info.mask[i % info.mask.size()]) amplitude[i] = 0;
+  info.dc = DcPlace::centre;
+  if (info.format.empty()) info.format = "memory";
+  if (info.frame_type.empty()) info.frame_type = "float32";
+  return std::make_unique<MemoryScan>(std::move(info), std::move(amplitude));
+}
+
+}  // namespace ptyfuse::io
