@@ -5,10 +5,11 @@
 namespace ptyfuse::ops {
 namespace {
 
-std::unique_ptr<Conv3x3Body> make_body(const Device& device, const Conv3x3Spec& spec, bool training) {
+std::unique_ptr<Conv3x3Body> make_body(const Device& device, const Conv3x3Spec& spec, bool training,
+                                       std::shared_ptr<Conv3x3Scratch> scratch) {
   switch (device.kind()) {
     case DeviceKind::cpu:
-      return cpu::make_conv3x3(device, spec, training);
+      return cpu::make_conv3x3(device, spec, training, std::move(scratch));
   }
   throw Error(ErrorKind::device, "conv3x3: unknown device");
 }
@@ -49,8 +50,8 @@ void check_parameter(const char* name, const TensorView<const float>& view, cons
 }  // namespace
 
 struct Conv3x3::Impl {
-  Impl(const Device& on, const Conv3x3Spec& s, bool for_training)
-      : device(on), spec(s), training(for_training), body(make_body(on, s, for_training)) {}
+  Impl(const Device& on, const Conv3x3Spec& s, bool for_training, std::shared_ptr<Conv3x3Scratch> scratch)
+      : device(on), spec(s), training(for_training), body(make_body(on, s, for_training, std::move(scratch))) {}
 
   void check_stream(const Stream& stream) const {
     if (!(stream.device() == device)) throw Error(ErrorKind::device, "conv3x3: the stream is of another device");
@@ -77,9 +78,10 @@ struct Conv3x3::Impl {
   std::unique_ptr<Conv3x3Body> body;
 };
 
-Conv3x3::Conv3x3(const Device& device, const Conv3x3Spec& spec, bool training) {
+Conv3x3::Conv3x3(const Device& device, const Conv3x3Spec& spec, bool training,
+                 std::shared_ptr<Conv3x3Scratch> scratch) {
   check_spec(spec);
-  impl_ = std::make_unique<Impl>(device, spec, training);
+  impl_ = std::make_unique<Impl>(device, spec, training, std::move(scratch));
 }
 Conv3x3::~Conv3x3() = default;
 Conv3x3::Conv3x3(Conv3x3&&) noexcept = default;

@@ -23,6 +23,23 @@ struct Conv3x3Spec {
   bool input_upsampled = false;  ///< the input has half the height and width and is read as if upsampled (nearest, x2)
 };
 
+/// Working memory of convolutions on one device that never run at the same time. Each takes what it needs when it is
+/// built; what lies here is lost between calls.
+class Conv3x3Scratch {
+ public:
+  explicit Conv3x3Scratch(const Device& device) : device_(device) {}
+  void reserve(int64_t bytes) {
+    if (bytes <= buffer_.bytes()) return;
+    buffer_ = Buffer();
+    buffer_ = Buffer(device_, bytes, "conv3x3 scratch");
+  }
+  void* data() const { return buffer_.data(); }
+
+ private:
+  Device device_;
+  Buffer buffer_;
+};
+
 /// A 3x3 convolution, prepared for one shape:
 ///   out[b,y,x,o] = act(bias[o] + sum_{ky,kx,i} in[b, y+ky-1, x+kx-1, i] * weights[ky,kx,i,o]), zeros outside the image
 /// (cross-correlation, "same"). in [B,H,W,Cin], out [B,H,W,Cout] float32, channel-last; the pixel stride (stride of
@@ -35,7 +52,8 @@ struct Conv3x3Spec {
 /// stride that does not fit. Source: SPEC of the method, section 3 (Chollet's Keras Conv2D).
 class Conv3x3 {
  public:
-  explicit Conv3x3(const Device& device, const Conv3x3Spec& spec, bool training);
+  Conv3x3(const Device& device, const Conv3x3Spec& spec, bool training,
+          std::shared_ptr<Conv3x3Scratch> scratch = nullptr);
   ~Conv3x3();
   Conv3x3(Conv3x3&&) noexcept;
   Conv3x3& operator=(Conv3x3&&) noexcept;

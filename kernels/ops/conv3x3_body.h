@@ -18,7 +18,8 @@ class Conv3x3Body {
 };
 
 namespace cpu {
-std::unique_ptr<Conv3x3Body> make_conv3x3(const Device& device, const Conv3x3Spec& spec, bool training);
+std::unique_ptr<Conv3x3Body> make_conv3x3(const Device& device, const Conv3x3Spec& spec, bool training,
+                                          std::shared_ptr<Conv3x3Scratch> scratch);
 }
 
 }  // namespace ptyfuse::ops

@@ -1,0 +1,64 @@
+#pragma once
+// Vectors of floats by the compiler's extension, so that one source serves every width. `Isa` names a width and, being
+// part of every symbol, keeps code for different processors apart.
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace ptyfuse::ops::cpu {
+
+template <int lanes>
+struct VectorTypes;
+template <>
+struct VectorTypes<8> {
+  typedef float Float __attribute__((vector_size(32)));
+  typedef float Unaligned __attribute__((vector_size(32), aligned(4), may_alias));
+  typedef uint32_t Bits __attribute__((vector_size(32)));
+};
+template <>
+struct VectorTypes<16> {
+  typedef float Float __attribute__((vector_size(64)));
+  typedef float Unaligned __attribute__((vector_size(64), aligned(4), may_alias));
+  typedef uint32_t Bits __attribute__((vector_size(64)));
+};
+
+template <class Isa>
+using Vector = typename VectorTypes<Isa::lanes>::Float;
+
+template <class Isa>
+[[gnu::always_inline]] inline void load(Vector<Isa>& v, const float* from) {
+  v = *reinterpret_cast<const typename VectorTypes<Isa::lanes>::Unaligned*>(from);
+}
+template <class Isa>
+[[gnu::always_inline]] inline void store(float* to, const Vector<Isa>& v) {
+  *reinterpret_cast<typename VectorTypes<Isa::lanes>::Unaligned*>(to) = v;
+}
+
+/// The first n < lanes elements; the others are zero / left alone.
+template <class Isa>
+[[gnu::always_inline]] inline void load_first(Vector<Isa>& v, const float* from, int64_t n) {
+  v = Vector<Isa>{};
+  for (int64_t e = 0; e < n; ++e) v[e] = from[e];
+}
+template <class Isa>
+[[gnu::always_inline]] inline void store_first(float* to, const Vector<Isa>& v, int64_t n) {
+  for (int64_t e = 0; e < n; ++e) to[e] = v[e];
+}
+
+/// v where mask > 0, else 0.
+template <class Isa>
+[[gnu::always_inline]] inline void keep_positive(Vector<Isa>& v, const Vector<Isa>& mask) {
+  v = mask > Vector<Isa>{} ? v : Vector<Isa>{};
+}
+
+/// Rounds to bfloat16, ties to even; NaN stays NaN.
+template <class Isa>
+[[gnu::always_inline]] inline void round_to_bf16(Vector<Isa>& v) {
+  using Bits = typename VectorTypes<Isa::lanes>::Bits;
+  Bits bits = reinterpret_cast<Bits>(v);
+  bits = (bits + 0x7FFFU + ((bits >> 16) & 1U)) & 0xFFFF0000U;
+  v = v == v ? reinterpret_cast<Vector<Isa>>(bits) : v;
+}
+
+}  // namespace ptyfuse::ops::cpu
