@@ -17,20 +17,20 @@ enum class PhaseKind { none, tanh };
 
 struct SimulateConfig {
   ObjectKind object = ObjectKind::lines;
-  std::string object_file;     ///< FILE[:DATASET] when object == file
+  std::string object_file;  ///< FILE[:DATASET] when object == file
   int64_t size_px = 392;
   int64_t images = 1;
   PhaseKind phase = PhaseKind::none;
   ScanKind scan = ScanKind::grid;
-  int64_t patterns = 2000;     ///< random scans
-  double step_px = 0;          ///< grid scans; 0: 4 px (section 7's training grid: outer 8 / 2)
-  double margin_px = -1;       ///< random scans: section 7's buffer; < 0: .35 of the smaller side
+  int64_t patterns = 2000;  ///< random scans
+  double step_px = 0;       ///< grid scans; 0: 4 px (section 7's training grid: outer 8 / 2)
+  double margin_px = -1;    ///< random scans: section 7's buffer; < 0: .35 of the smaller side
   int64_t side_px = 64;
   int64_t gridsize = 1;
   std::string probe = "disk";  ///< "disk" or FILE[:DATASET]
   std::string probe_pipeline;  ///< applied to the file's probe (and its size made N); see engine/probe.h
   double probe_scale = 4;
-  double photons = 1e9;        ///< mean counts of a pattern
+  double photons = 1e9;  ///< mean counts of a pattern
   bool poisson_noise = true;
   double intensity_scale = 0;  ///< s_sim to reuse (a test set takes the training set's); 0: from photons
   uint64_t object_seed = 1;    ///< lines: numpy RandomState(seed), bit for bit
@@ -39,15 +39,16 @@ struct SimulateConfig {
 
 /// Objects [images,H,W] of section 7, amplitude and phase joined; lines are not normalised.
 io::ComplexImage simulate_object(const SimulateConfig& config);
-/// One 'lines' image [size*size] in double after `skip` images of the same generator state (RandomState(seed)).
-std::vector<std::vector<double>> lines_images(int64_t size_px, int64_t count, uint64_t seed);
+/// The first `count` 'lines' images [size*size] in double of a generator RandomState(seed); Error(shape): seed above
+/// 2^32 - 1.
+std::vector<std::vector<double>> lines_images(int64_t size_px, int64_t count, uint64_t seed, int64_t lines = 400);
 /// phi = pi*tanh((A - max/2) / (3*mean)), maximum and mean over the whole stack.
 void tanh_phase(std::span<const double> amplitude, std::span<double> phase);
 
-/// Writes a scan file of this configuration: object of `@kind truth`, probe normalised, positions at patch centres, groups
-/// for grid scans with gridsize 2, photons_per_pattern; counts as integers with noise, else amplitude. Grid scans divide
-/// amplitudes by norm_Y_I and keep the object in the same unit. Memory does not grow with the number of patterns.
-/// Errors: settings that do not fit (object smaller than N, a probe of another side without pipeline, ...).
+/// Writes a scan file of this configuration: object of `@kind truth`, probe normalised, positions at patch centres,
+/// groups for grid scans with gridsize 2, photons_per_pattern; counts as integers with noise, else amplitude. Grid
+/// scans divide amplitudes by norm_Y_I and keep the object in the same unit. Memory does not grow with the number of
+/// patterns. Errors: settings that do not fit (object smaller than N, a probe of another side without pipeline, ...).
 struct SimulateSummary {
   int64_t patterns = 0, groups = 0;
   double norm = 1, intensity_scale = 0, mean_power = 0;

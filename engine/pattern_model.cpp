@@ -1,0 +1,104 @@
+#include "engine/pattern_model.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ptyfuse {
+
+PatternModel::PatternModel(const Device& device, const io::ComplexImage& objects, const io::ComplexImage& probe,
+                           int64_t largest_piece)
+    : device_(device),
+      objects_(&objects),
+      probe_(&probe),
+      transform_(device, probe.width, probe.width),
+      patches_(device, {largest_piece, probe.width, probe.width}, "object patches"),
+      fields_(device, {largest_piece, probe.width, probe.width}, "exit waves") {}
+
+void PatternModel::cut_patch(std::array<double, 2> position_px, int32_t object, complex64* out) const {
+  const int64_t side = probe_->width, height = objects_->height, width = objects_->width;
+  const complex64* image = objects_->data.data() + object * height * width;
+  const double corner_y = position_px[0] - static_cast<double>(side / 2);
+  const double corner_x = position_px[1] - static_cast<double>(side / 2);
+  const auto y0 = static_cast<int64_t>(std::floor(corner_y)), x0 = static_cast<int64_t>(std::floor(corner_x));
+  const auto ty = static_cast<float>(corner_y - static_cast<double>(y0));
+  const auto tx = static_cast<float>(corner_x - static_cast<double>(x0));
+  const bool between = ty != 0 || tx != 0;
+  const int64_t reach = between ? side + 1 : side;
+  if (y0 >= 0 && x0 >= 0 && y0 + reach <= height && x0 + reach <= width) {
+    for (int64_t y = 0; y < side; ++y) {
+      const complex64* row = image + (y0 + y) * width + x0;
+      complex64* to = out + y * side;
+      if (!between) {
+        std::copy_n(row, side, to);
+        continue;
+      }
+      for (int64_t x = 0; x < side; ++x)
+        to[x] = (1 - ty) * ((1 - tx) * row[x] + tx * row[x + 1]) +
+                ty * ((1 - tx) * row[width + x] + tx * row[width + x + 1]);
+    }
+    return;
+  }
+  const auto at = [&](int64_t y, int64_t x) {
+    return y >= 0 && y < height && x >= 0 && x < width ? image[y * width + x] : complex64();
+  };
+  for (int64_t y = 0; y < side; ++y)
+    for (int64_t x = 0; x < side; ++x)
+      out[y * side + x] = (1 - ty) * ((1 - tx) * at(y0 + y, x0 + x) + tx * at(y0 + y, x0 + x + 1)) +
+                          ty * ((1 - tx) * at(y0 + y + 1, x0 + x) + tx * at(y0 + y + 1, x0 + x + 1));
+}
+
+void PatternModel::amplitudes(std::span<const std::array<double, 2>> positions_px,
+                              std::span<const int32_t> object_index, std::span<float> out) {
+  const int64_t pixels = probe_->width * probe_->width;
+  const auto frames = static_cast<int64_t>(positions_px.size());
+  if (frames > patches_.shape()[0] || static_cast<int64_t>(object_index.size()) != frames ||
+      static_cast<int64_t>(out.size()) != frames * pixels)
+    throw_shape_error("pattern model", std::to_string(frames) + " frames, " + std::to_string(object_index.size()) +
+                                           " object indices and " + std::to_string(out.size()) + " pixels do not fit");
+  Stream stream(device_);
+  const TensorView<complex64> fields = fields_.view().slice(0, 0, frames);
+  for (int64_t mode = 0; mode < probe_->depth; ++mode) {
+    const complex64* probe = probe_->data.data() + mode * pixels;
+    device_.parallel_for(frames, 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t n = begin; n < end; ++n) {
+        complex64* patch = patches_.data() + n * pixels;
+        complex64* field = fields_.data() + n * pixels;
+        if (mode == 0) cut_patch(positions_px[static_cast<size_t>(n)], object_index[static_cast<size_t>(n)], patch);
+        for (int64_t i = 0; i < pixels; ++i) field[i] = patch[i] * probe[i];
+      }
+    });
+    transform_.run(stream, ops::FftDirection::forward, fields, fields);
+    const bool first = mode == 0, last = mode + 1 == probe_->depth;
+    device_.parallel_for(frames, 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin * pixels; i < end * pixels; ++i) {
+        const float intensity = std::norm(fields_.data()[i]) + (first ? 0.0f : out[static_cast<size_t>(i)]);
+        out[static_cast<size_t>(i)] = last ? std::sqrt(intensity) : intensity;
+      }
+    });
+  }
+}
+
+double PatternModel::mean_power(std::span<const std::array<double, 2>> positions_px,
+                                std::span<const int32_t> object_index) const {
+  const int64_t pixels = probe_->width * probe_->width;
+  const auto frames = static_cast<int64_t>(positions_px.size());
+  if (frames == 0) return 0;
+  std::vector<double> illumination(static_cast<size_t>(pixels), 0);
+  for (size_t i = 0; i < probe_->data.size(); ++i)
+    illumination[i % illumination.size()] += std::norm(std::complex<double>(probe_->data[i]));
+  std::vector<double> power(static_cast<size_t>(frames));
+  device_.parallel_for(frames, 1, [&](int64_t begin, int64_t end, int) {
+    std::vector<complex64> patch(static_cast<size_t>(pixels));
+    for (int64_t n = begin; n < end; ++n) {
+      cut_patch(positions_px[static_cast<size_t>(n)], object_index[static_cast<size_t>(n)], patch.data());
+      double sum = 0;
+      for (size_t i = 0; i < patch.size(); ++i) sum += illumination[i] * std::norm(std::complex<double>(patch[i]));
+      power[static_cast<size_t>(n)] = sum;
+    }
+  });
+  double sum = 0;
+  for (double p : power) sum += p;
+  return sum / static_cast<double>(frames);
+}
+
+}  // namespace ptyfuse

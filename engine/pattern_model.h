@@ -1,0 +1,37 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "io/scan.h"
+#include "kernels/device/buffer.h"
+#include "kernels/ops/fft2.h"
+
+namespace ptyfuse {
+
+/// Noise-free diffraction of objects [images,H,W] under a probe [modes,N,N]. Both must outlive it.
+class PatternModel {
+ public:
+  /// At most `largest_piece` frames are asked for at once.
+  PatternModel(const Device& device, const io::ComplexImage& objects, const io::ComplexImage& probe,
+               int64_t largest_piece);
+
+  /// sqrt(sum over modes |FFT2(P * patch)|^2), orthonormal, DC at the centre, into out [frames,N,N]; the patch's index
+  /// N/2 lies at positions_px (bilinear, zero outside the object). Frames do not influence each other.
+  void amplitudes(std::span<const std::array<double, 2>> positions_px, std::span<const int32_t> object_index,
+                  std::span<float> out);
+  /// Mean over the frames of the sum of the squared amplitude, without transforming (Parseval).
+  double mean_power(std::span<const std::array<double, 2>> positions_px, std::span<const int32_t> object_index) const;
+
+ private:
+  /// The object patch of one frame, [N*N].
+  void cut_patch(std::array<double, 2> position_px, int32_t object, complex64* out) const;
+
+  Device device_;
+  const io::ComplexImage* objects_;
+  const io::ComplexImage* probe_;
+  ops::Fft2 transform_;
+  Tensor<complex64> patches_, fields_;
+};
+
+}  // namespace ptyfuse
