@@ -5,6 +5,7 @@
 #include "tests/support/compare.h"
 #include "tests/support/device.h"
 #include "tests/support/random_data.h"
+#include "tests/support/reserved_memory.h"
 
 namespace ptyfuse {
 namespace {
@@ -58,6 +59,15 @@ TEST(sum_of_squares, shows_what_is_not_finite) {
 TEST(sum_of_squares, does_not_depend_on_threads) {
   const auto in = random_floats(300001, -1, 1, 2);
   for (const int threads : {1, 2, 3, 7}) EXPECT_EQ(measured({300001}, in, threads), measured({300001}, in));
+}
+
+TEST(sum_of_squares, reaches_elements_past_2_to_the_31) {
+  const int64_t count = (int64_t{1} << 31) + 5;
+  const ReservedMemory<float> memory(count);
+  ASSERT_TRUE(memory.data());
+  memory.data()[0] = 1, memory.data()[count - 3] = 2, memory.data()[count - 1] = 3;
+  Stream stream(test_device());
+  EXPECT_EQ(ops::sum_of_squares(stream, {memory.data(), {count}}), 14);
 }
 
 TEST(scale, multiplies_each_element) {
