@@ -140,10 +140,11 @@ Placement place(double corner_y, double corner_x, const Support& support, const 
   return p;
 }
 
-/// Canvas rows at which the work of placements splits evenly into at most `parts` bands, ascending from the first row
-/// covered to behind the last; empty where nothing is covered.
-std::vector<int64_t> even_bands(const std::vector<Placement>& placements, int64_t parts) {
-  constexpr int64_t worthwhile_pixels = 4096;
+/// Canvas rows at which the work of placements splits evenly into bands, ascending from the first row covered to behind
+/// the last; empty where nothing is covered. Each of at most `workers` gets several bands where that keeps a band's
+/// sums in its cache while the patches pass.
+std::vector<int64_t> even_bands(const std::vector<Placement>& placements, int64_t canvas_width, int64_t workers) {
+  constexpr int64_t worthwhile_pixels = 4096, cached_pixels = 32768, pixels_per_look = 16;
   int64_t top = INT64_MAX, bottom = INT64_MIN;
   for (const Placement& p : placements) {
     if (!p.covers()) continue;
@@ -160,7 +161,11 @@ std::vector<int64_t> even_bands(const std::vector<Placement>& placements, int64_
     change[static_cast<size_t>(p.row_end - top)] -= columns;
     total += columns * (p.row_end - p.row_begin);
   }
-  parts = std::clamp<int64_t>(total / worthwhile_pixels, 1, parts);
+  // Every band looks at every patch: few enough bands that this costs little beside the sums.
+  const int64_t share = std::clamp<int64_t>(total / worthwhile_pixels, 1, workers),
+                cached = std::min(std::min((bottom - top) * canvas_width, total) / cached_pixels,
+                                  total / (pixels_per_look * static_cast<int64_t>(placements.size()))),
+                parts = share * (cached / share + 1);
   std::vector<int64_t> bands{top};
   int64_t in_row = 0, done = 0;
   for (int64_t row = top; row < bottom; ++row) {
@@ -185,15 +190,17 @@ void reassemble(Stream& stream, TensorView<const complex64> patches, std::span<c
   std::vector<Placement> placements(static_cast<size_t>(count));
   for (size_t s = 0; s < placements.size(); ++s)
     placements[s] = place(corner_px[2 * s], corner_px[2 * s + 1], support, sums);
-  const std::vector<int64_t> bands = even_bands(placements, stream.device().threads());
+  const std::vector<int64_t> bands = even_bands(placements, sums.weight.extent(1), stream.device().threads());
   if (bands.empty()) return;
   stream.device().parallel_for(
       static_cast<int64_t>(bands.size()) - 1, 1, [&](int64_t begin_band, int64_t end_band, int) {
-        const int64_t begin = bands[static_cast<size_t>(begin_band)], end = bands[static_cast<size_t>(end_band)];
         PatchAdder adder(weight, support, sums);
-        for (int64_t s = 0; s < count; ++s) {
-          const Placement& at = placements[static_cast<size_t>(s)];
-          if (at.covers()) adder.add(patches.data() + s * patches.stride(0), patches.stride(1), at, begin, end);
+        for (int64_t band = begin_band; band < end_band; ++band) {
+          const int64_t begin = bands[static_cast<size_t>(band)], end = bands[static_cast<size_t>(band) + 1];
+          for (int64_t s = 0; s < count; ++s) {
+            const Placement& at = placements[static_cast<size_t>(s)];
+            if (at.covers()) adder.add(patches.data() + s * patches.stride(0), patches.stride(1), at, begin, end);
+          }
         }
       });
 }
