@@ -103,16 +103,16 @@ double Random::poisson(double mean) {
     }
     return k;
   }
-  const double root = std::sqrt(mean), log_mean = std::log(mean);
-  const double b = 0.931 + 2.53 * root, a = -0.059 + 0.02483 * b;
-  const double inverse_alpha = 1.1239 + 1.1328 / (b - 3.4), accept_at_once = 0.9277 - 3.6224 / (b - 2);
+  const double b = 0.931 + 2.53 * std::sqrt(mean), a = -0.059 + 0.02483 * b;
+  const double accept_at_once = 0.9277 - 3.6224 / (b - 2);
   for (;;) {
     const double u = uniform() - 0.5, v = uniform();
     const double s = 0.5 - std::abs(u);
     const double k = std::floor((2 * a / s + b) * u + mean + 0.43);
     if (s >= 0.07 && v <= accept_at_once) return k;
     if (k < 0 || (s < 0.013 && v > s)) continue;
-    if (std::log(v * inverse_alpha / (a / (s * s) + b)) <= k * log_mean - mean - log_factorial(k)) return k;
+    const double inverse_alpha = 1.1239 + 1.1328 / (b - 3.4);
+    if (std::log(v * inverse_alpha / (a / (s * s) + b)) <= k * std::log(mean) - mean - log_factorial(k)) return k;
   }
 }
 

@@ -37,7 +37,8 @@ struct SimulateConfig {
   uint64_t seed = 0;           ///< positions and noise
 };
 
-/// Objects [images,H,W] of section 7, amplitude and phase joined; lines are not normalised.
+/// Objects [images,H,W] of section 7, amplitude and phase joined; lines are not normalised. A file brings its own size,
+/// number of images and, with PhaseKind::none, phase; PhaseKind::tanh replaces it by that of the amplitude.
 io::ComplexImage simulate_object(const SimulateConfig& config);
 /// The first `count` 'lines' images [size*size] in double of a generator RandomState(seed); Error(shape): seed above
 /// 2^32 - 1.
@@ -45,14 +46,21 @@ std::vector<std::vector<double>> lines_images(int64_t size_px, int64_t count, ui
 /// phi = pi*tanh((A - max/2) / (3*mean)), maximum and mean over the whole stack.
 void tanh_phase(std::span<const double> amplitude, std::span<double> phase);
 
-/// Writes a scan file of this configuration: object of `@kind truth`, probe normalised, positions at patch centres,
-/// groups for grid scans with gridsize 2, photons_per_pattern; counts as integers with noise, else amplitude. Grid
-/// scans divide amplitudes by norm_Y_I and keep the object in the same unit. Memory does not grow with the number of
-/// patterns. Errors: settings that do not fit (object smaller than N, a probe of another side without pipeline, ...).
 struct SimulateSummary {
-  int64_t patterns = 0, groups = 0;
-  double norm = 1, intensity_scale = 0, mean_power = 0;
+  int64_t patterns = 0, groups = 0;  ///< groups: regions of a grid scan, else 0
+  double norm = 1;                   ///< norm_Y_I, by which the object's amplitudes were divided; 1 for random scans
+  double intensity_scale = 0;        ///< s_sim: frames hold (s_sim |F|)^2 counts
+  double mean_power = 0;             ///< mean over the patterns of sum |F|^2
 };
+
+/// Writes a scan file of this configuration: object of `@kind truth`, probe normalised, positions at patch centres,
+/// groups for grid scans with gridsize 2, photons_per_pattern. With noise the frames are counts (uint32), without they
+/// are the amplitude whose square is the expected counts. Grid scans divide amplitudes by norm_Y_I and keep the object
+/// in the same unit; object and probe explain the frames but for the factor s_sim. Memory does not grow with the number
+/// of patterns, and frames depend on neither threads nor the pieces they are made in. Error(shape): settings that do
+/// not fit (object smaller than N, a probe of another side without pipeline, ...); Error(numeric): an object that is
+/// zero or not finite, more counts in a pixel than the file's integers hold; Error(cancelled): nothing is written.
+/// FileError as the reader's and writer's.
 SimulateSummary simulate(const Device& device, const SimulateConfig& config, const std::string& output_path, bool force,
                          const RunControl& control);
 
