@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "autodiff/memory_plan.h"
-#include "kernels/ops/conv3x3.h"
 
 namespace ptyfuse::autodiff {
 namespace {
@@ -48,10 +47,9 @@ bool contains(const std::vector<ValueId>& values, ValueId v) {
 }  // namespace
 
 struct Tape::Impl {
-  explicit Impl(Device d) : device(std::move(d)), convolution_scratch(std::make_shared<ops::Conv3x3Scratch>(device)) {}
+  explicit Impl(Device d) : device(std::move(d)) {}
 
   Device device;
-  std::shared_ptr<ops::Conv3x3Scratch> convolution_scratch;
   std::vector<Value> values;
   std::vector<Step> steps;
   std::unordered_map<const Node*, int> step_of;
@@ -385,10 +383,6 @@ TensorView<float> Tape::gradient(ValueId value) const {
 }
 bool Tape::wants_gradient(ValueId value) const {
   return impl_->at(value).wants_gradient;
-}
-
-std::shared_ptr<ops::Conv3x3Scratch> Tape::convolution_scratch() const {
-  return impl_->convolution_scratch;
 }
 
 bool Tape::accumulates(const Node& node, ValueId input) const {

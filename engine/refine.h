@@ -14,17 +14,17 @@ namespace ptyfuse {
 /// Iterative refinement, section 0.13 (batched rPIE).
 struct RefineConfig {
   int64_t sweeps = 20;
-  int64_t batch = 16;          ///< frames
+  int64_t batch = 16;  ///< frames
   double beta = 0.5;
-  bool update_probe = false;   ///< from sweep 1 on (the first sweep, 0, keeps the probe)
-  int64_t modes = 0;           ///< probe modes in use; 0: those of the probe given
+  bool update_probe = false;  ///< from sweep 1 on (the first sweep, 0, keeps the probe)
+  int64_t modes = 0;          ///< probe modes in use; 0: those of the probe given (see with_modes)
   uint64_t seed = 0;
-  std::string frames;          ///< "A:B:STEP"
+  std::string frames = {};  ///< "A:B:STEP"
   int64_t host_memory_bytes = int64_t{4} << 30;
 };
 
-/// An object on its canvas with the probe that goes with it. Amplitudes are those of raw counts: |FFT2(P*O)|^2 in counts,
-/// orthonormal.
+/// An object on its canvas with the probe that goes with it. Amplitudes are those of raw counts: |FFT2(P*O)|^2 in
+/// counts, orthonormal.
 struct RefineState {
   io::ComplexImage object;                 ///< [1,H,W]
   std::array<int64_t, 2> origin_px{0, 0};  ///< of element [0,0], scan pixels, [y,x]
@@ -32,18 +32,21 @@ struct RefineState {
   std::vector<double> residual;            ///< R before the first sweep and after each
 };
 
-/// A flat start: amplitude 1 wherever the scan reaches (canvas of whole pixels round all patches), the probe scaled so that
-/// the flat object explains the mean counts.
+/// A flat start: amplitude 1 wherever the scan reaches (canvas of whole pixels round all patches), the probe scaled so
+/// that the flat object explains the mean counts.
 RefineState flat_start(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts);
 
-/// A start from any object (a network's, another run's): placed on the scan's canvas; what it does not cover (weight 0) is
-/// its covered part's mean; scaled and the probe with it as flat_start does.
-RefineState start_from_object(const io::ScanInfo& scan, const io::ComplexImage& object, const std::vector<float>& weight,
-                              std::array<int64_t, 2> origin_px, const io::ComplexImage& probe, double mean_counts);
+/// A start from any object (a network's, another run's): placed on the scan's canvas; what it does not cover (weight 0)
+/// is its covered part's mean; scaled and the probe with it as flat_start does.
+RefineState start_from_object(const io::ScanInfo& scan, const io::ComplexImage& object,
+                              const std::vector<float>& weight, std::array<int64_t, 2> origin_px,
+                              const io::ComplexImage& probe, double mean_counts);
 
-/// Runs config.sweeps sweeps in place; reads the scan in pieces within host_memory_bytes. Frames in seeded order, gather
-/// form, bitwise repeatable for equal threads. Errors: a residual or object that is not finite; cancelled.
-/// Frames that the mask excludes keep the model's amplitude there.
+/// Runs config.sweeps sweeps in place; reads the scan in pieces within host_memory_bytes. Frames in seeded order,
+/// gather form, bitwise repeatable whatever the number of threads. Pixels that the mask excludes keep the model's
+/// amplitude. Error(numeric): an object, probe or residual that is not finite; Error(shape): settings, a probe or an
+/// object that do not fit; Error(memory): --host-memory too small for a batch: `state` stays as it was.
+/// Error(cancelled): `state` holds the work so far.
 void refine(const Device& device, io::ScanReader& scan, const RefineConfig& config, RefineState& state,
             const RunControl& control);
 

@@ -1,0 +1,166 @@
+#include "kernels/ops/rpie.h"
+
+#include "kernels/ops/rpie_cpu.h"
+
+namespace ptyfuse::ops {
+namespace {
+
+template <class T>
+void check(const char* operation, const char* name, const TensorView<T>& view, const Shape& expected) {
+  if (!(view.shape() == expected))
+    throw_shape_error(operation, std::string(name) + " is " + view.shape().str() + ", expected " + expected.str());
+  if (!view.contiguous()) throw_shape_error(operation, std::string(name) + ": expected contiguous memory");
+}
+
+// [b,K,N,N], or [K,N,N] for one axis less.
+void check_stack(const char* operation, const char* name, const TensorView<const complex64>& view, int rank) {
+  const Shape& s = view.shape();
+  if (view.rank() != rank || s[rank - 1] != s[rank - 2] || s[rank - 3] < 1 || s[rank - 1] < 1)
+    throw_shape_error(operation, std::string(name) + " is " + s.str() + ", expected " +
+                                     (rank == 4 ? "[b,K,N,N]" : "[K,N,N]") + " with K and N at least 1");
+  check(operation, name, view, s);
+}
+
+void check_object(const char* operation, const TensorView<const complex64>& object) {
+  if (object.rank() != 2) throw_shape_error(operation, "object is " + object.shape().str() + ", expected [H,W]");
+  check(operation, "object", object, object.shape());
+}
+
+void check_batch(const char* operation, const RpieBatch& batch, int64_t count) {
+  check(operation, "corner", batch.corner, {count, 2});
+  check(operation, "probe_index", batch.probe_index, {count});
+}
+
+void check_probes(const char* operation, const TensorView<const complex64>& probes, const Shape& waves) {
+  if (probes.rank() != 4) throw_shape_error(operation, "probes is " + probes.shape().str() + ", expected [S,K,N,N]");
+  check(operation, "probes", probes, {probes.extent(0), waves[1], waves[2], waves[3]});
+}
+
+void check_measured(const char* operation, const TensorView<const float>& amplitude,
+                    const TensorView<const uint8_t>& mask, const Shape& spectra) {
+  check(operation, "amplitude", amplitude, {spectra[0], spectra[2], spectra[3]});
+  if (mask) check(operation, "mask", mask, {spectra[2], spectra[3]});
+}
+
+}  // namespace
+
+void shift_spectra(Stream& stream, TensorView<const complex64> spectra, TensorView<const float> shift_px,
+                   TensorView<complex64> out) {
+  constexpr auto name = "shift_spectra";
+  check_stack(name, "spectra", spectra, 3);
+  check_stack(name, "out", out, 4);
+  check(name, "out", out, {out.extent(0), spectra.extent(0), spectra.extent(1), spectra.extent(2)});
+  check(name, "shift_px", shift_px, {out.extent(0), 2});
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      return cpu::shift_spectra(stream.device(), spectra, shift_px, out);
+  }
+}
+
+void sum_shifted_back(Stream& stream, TensorView<const complex64> spectra, TensorView<const float> shift_px,
+                      TensorView<complex64> out) {
+  constexpr auto name = "sum_shifted_back";
+  check_stack(name, "spectra", spectra, 4);
+  check(name, "out", out, {spectra.extent(1), spectra.extent(2), spectra.extent(3)});
+  check(name, "shift_px", shift_px, {spectra.extent(0), 2});
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      return cpu::sum_shifted_back(stream.device(), spectra, shift_px, out);
+  }
+}
+
+void exit_waves(Stream& stream, TensorView<const complex64> object, const RpieBatch& batch,
+                TensorView<const complex64> probes, TensorView<complex64> waves) {
+  constexpr auto name = "exit_waves";
+  check_stack(name, "waves", waves, 4);
+  check_object(name, object);
+  check_batch(name, batch, waves.extent(0));
+  check_probes(name, probes, waves.shape());
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      return cpu::exit_waves(stream.device(), object, batch, probes, waves);
+  }
+}
+
+void modulus_difference(Stream& stream, TensorView<const float> amplitude, TensorView<const uint8_t> mask,
+                        TensorView<complex64> spectra) {
+  constexpr auto name = "modulus_difference";
+  check_stack(name, "spectra", spectra, 4);
+  check_measured(name, amplitude, mask, spectra.shape());
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      return cpu::modulus_difference(stream.device(), amplitude, mask, spectra);
+  }
+}
+
+void modulus_residual(Stream& stream, TensorView<const complex64> spectra, TensorView<const float> amplitude,
+                      TensorView<const uint8_t> mask, TensorView<double> sums) {
+  constexpr auto name = "modulus_residual";
+  check_stack(name, "spectra", spectra, 4);
+  check_measured(name, amplitude, mask, spectra.shape());
+  check(name, "sums", sums, {spectra.extent(0), 2});
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      return cpu::modulus_residual(stream.device(), spectra, amplitude, mask, sums);
+  }
+}
+
+void update_object(Stream& stream, TensorView<const complex64> differences, const RpieBatch& batch,
+                   TensorView<const complex64> probes, float beta, float peak, TensorView<complex64> object) {
+  constexpr auto name = "update_object";
+  check_stack(name, "differences", differences, 4);
+  check_object(name, object);
+  check_batch(name, batch, differences.extent(0));
+  check_probes(name, probes, differences.shape());
+  if (!(peak > 0)) throw_shape_error(name, "peak is " + std::to_string(peak) + ", expected a positive power");
+  if (!(beta >= 0 && beta <= 1)) throw_shape_error(name, "beta is " + std::to_string(beta) + ", expected 0 to 1");
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      return cpu::update_object(stream.device(), differences, batch, probes, beta, peak, object);
+  }
+}
+
+void weigh_by_object(Stream& stream, TensorView<const complex64> object, const RpieBatch& batch,
+                     TensorView<const complex64> differences, TensorView<complex64> out) {
+  constexpr auto name = "weigh_by_object";
+  check_stack(name, "differences", differences, 4);
+  check_object(name, object);
+  check_batch(name, batch, differences.extent(0));
+  check(name, "out", out, differences.shape());
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      return cpu::weigh_by_object(stream.device(), object, batch, differences, out);
+  }
+}
+
+void add_scaled(Stream& stream, TensorView<const complex64> in, float factor, TensorView<complex64> sum) {
+  check("add_scaled", "in", in, in.shape());
+  check("add_scaled", "sum", sum, in.shape());
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      return cpu::add_scaled(stream.device(), in, factor, sum);
+  }
+}
+
+float peak_power(Stream& stream, TensorView<const complex64> probe) {
+  check_stack("peak_power", "probe", probe, 3);
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      return cpu::peak_power(stream.device(), probe);
+  }
+  return 0;
+}
+
+float peak_window_power(Stream& stream, TensorView<const complex64> object, const RpieBatch& batch, int64_t side_px) {
+  constexpr auto name = "peak_window_power";
+  check_object(name, object);
+  check_batch(name, batch, batch.count());
+  if (side_px < 1) throw_shape_error(name, "side is " + std::to_string(side_px) + ", expected at least 1");
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      return cpu::peak_window_power(stream.device(), object, batch, side_px);
+  }
+  return 0;
+}
+
+}  // namespace ptyfuse::ops

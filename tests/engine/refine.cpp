@@ -1,0 +1,536 @@
+#include "engine/refine.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <complex>
+#include <numbers>
+
+#include "engine/random.h"
+#include "kernels/device/error.h"
+#include "tests/support/compare.h"
+#include "tests/support/device.h"
+#include "tests/support/random_data.h"
+
+namespace ptyfuse {
+namespace {
+
+using complex128 = std::complex<double>;
+using Field = std::vector<complex128>;
+using tests::error_message;
+using tests::relative_l2;
+using tests::test_device;
+
+// Orthonormal two-dimensional transform of a square image by sums, zero frequency at N/2; sign -1 forward, 1 back.
+Field transform(const Field& in, int64_t side, double sign) {
+  Field along_x(in.size()), out(in.size());
+  const double n = static_cast<double>(side);
+  // forward: output index is shifted; back: input index is
+  const auto turn = [&](int64_t a, int64_t b) {
+    const auto spatial = static_cast<double>(sign < 0 ? b : a),
+               frequency = static_cast<double>((sign < 0 ? a : b) - side / 2);
+    return std::polar(1 / std::sqrt(n), sign * 2 * std::numbers::pi * spatial * frequency / n);
+  };
+  for (int64_t y = 0; y < side; ++y)
+    for (int64_t k = 0; k < side; ++k)
+      for (int64_t x = 0; x < side; ++x)
+        along_x[static_cast<size_t>(y * side + k)] += turn(k, x) * in[static_cast<size_t>(y * side + x)];
+  for (int64_t k = 0; k < side; ++k)
+    for (int64_t y = 0; y < side; ++y)
+      for (int64_t x = 0; x < side; ++x)
+        out[static_cast<size_t>(k * side + x)] += turn(k, y) * along_x[static_cast<size_t>(y * side + x)];
+  return out;
+}
+
+Field shifted(const Field& image, int64_t side, double dy, double dx) {
+  Field spectrum = transform(image, side, -1);
+  for (int64_t i = 0; i < side; ++i)
+    for (int64_t j = 0; j < side; ++j)
+      spectrum[static_cast<size_t>(i * side + j)] *=
+          std::polar(1.0, -2 * std::numbers::pi *
+                              (dy * static_cast<double>(i - side / 2) + dx * static_cast<double>(j - side / 2)) /
+                              static_cast<double>(side));
+  return transform(spectrum, side, 1);
+}
+
+constexpr int64_t side = 16;
+
+io::ComplexImage small_probe(int64_t modes = 1) {
+  io::ComplexImage probe{modes, side, side, {}};
+  for (int64_t k = 0; k < modes; ++k)
+    for (int64_t y = 0; y < side; ++y)
+      for (int64_t x = 0; x < side; ++x) {
+        const double dy = static_cast<double>(y) - 7.2, dx = static_cast<double>(x) - 8.1;
+        const double odd = k == 0 ? 1 : 0.25 * (k == 1 ? dx : dy);
+        probe.data.emplace_back(std::polar(20 * odd * std::exp(-(dy * dy + dx * dx) / 24), 0.06 * (dy * dy + dx * dx)));
+      }
+  return probe;
+}
+
+// A smooth object of structure about 4 px, amplitude 0.6 to 1, phase +-0.6.
+io::ComplexImage small_object(int64_t height, int64_t width) {
+  io::ComplexImage object{1, height, width, {}};
+  for (int64_t y = 0; y < height; ++y)
+    for (int64_t x = 0; x < width; ++x) {
+      const double a = std::sin(0.9 * static_cast<double>(x) + 0.4 * static_cast<double>(y)),
+                   b = std::cos(1.1 * static_cast<double>(y) - 0.3 * static_cast<double>(x) +
+                                0.002 * static_cast<double>(x * y));
+      object.data.emplace_back(std::polar(0.8 + 0.2 * a, 0.6 * b));
+    }
+  return object;
+}
+
+struct SmallScan {
+  io::ScanInfo info;
+  std::vector<float> amplitude;
+  io::ComplexImage object;                     // as measured
+  std::vector<std::array<int64_t, 2>> corner;  // within `object`
+  std::vector<std::array<double, 2>> fraction;
+  std::unique_ptr<io::ScanReader> open() const { return io::scan_from_memory(info, amplitude); }
+  double mean_counts() const {
+    double sum = 0;
+    for (float a : amplitude) sum += static_cast<double>(a) * static_cast<double>(a);
+    return sum / static_cast<double>(info.frames);
+  }
+};
+
+// rows x rows positions about 3 px apart, off the pixel grid; object element [0,0] at scan pixel [-10, 20].
+SmallScan small_scan(int64_t rows, const io::ComplexImage& probe) {
+  SmallScan scan;
+  scan.object = small_object(3 * rows + 20, 3 * rows + 20);
+  scan.info.frames = rows * rows;
+  scan.info.side_px = side;
+  Random random(7);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < rows; ++c) {
+      scan.corner.push_back(
+          {3 * r + 1 + static_cast<int64_t>(random.below(2)), 3 * c + 1 + static_cast<int64_t>(random.below(2))});
+      scan.fraction.push_back({random.uniform(), random.uniform()});
+      const auto& corner = scan.corner.back();
+      const auto& fraction = scan.fraction.back();
+      scan.info.positions_px.push_back({static_cast<double>(corner[0]) + fraction[0] + side / 2 - 10,
+                                        static_cast<double>(corner[1]) + fraction[1] + side / 2 + 20});
+      std::vector<double> counts(side * side, 0.0);
+      for (int64_t k = 0; k < probe.depth; ++k) {
+        Field mode(probe.data.begin() + k * side * side, probe.data.begin() + (k + 1) * side * side);
+        mode = shifted(mode, side, fraction[0], fraction[1]);
+        for (int64_t i = 0; i < side * side; ++i)
+          mode[static_cast<size_t>(i)] *= complex128(
+              scan.object.data[static_cast<size_t>((corner[0] + i / side) * scan.object.width + corner[1] + i % side)]);
+        const Field far = transform(mode, side, -1);
+        for (size_t i = 0; i < counts.size(); ++i) counts[i] += std::norm(far[i]);
+      }
+      for (double n : counts) scan.amplitude.push_back(static_cast<float>(std::sqrt(n)));
+    }
+  return scan;
+}
+
+// The true object and its place, as a start.
+RefineState truth_start(const SmallScan& scan, const io::ComplexImage& probe) {
+  RefineState state;
+  state.object = scan.object;
+  state.origin_px = {-10, 20};
+  state.probe = probe;
+  return state;
+}
+
+// |<a - mean a, b - mean b>| / norms where the scan's middle lies; both on the object's grid at `origin` of b.
+double contrast(const RefineState& state, const SmallScan& scan, int64_t margin) {
+  Field a, b;
+  for (int64_t y = margin; y < scan.object.height - margin; ++y)
+    for (int64_t x = margin; x < scan.object.width - margin; ++x) {
+      const int64_t sy = y - 10 - state.origin_px[0], sx = x + 20 - state.origin_px[1];
+      a.push_back(complex128(state.object.data[static_cast<size_t>(sy * state.object.width + sx)]));
+      b.push_back(complex128(scan.object.data[static_cast<size_t>(y * scan.object.width + x)]));
+    }
+  complex128 mean_a, mean_b, cross;
+  for (size_t i = 0; i < a.size(); ++i)
+    mean_a += a[i] / static_cast<double>(a.size()), mean_b += b[i] / static_cast<double>(a.size());
+  double power_a = 0, power_b = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    cross += std::conj(a[i] - mean_a) * (b[i] - mean_b);
+    power_a += std::norm(a[i] - mean_a);
+    power_b += std::norm(b[i] - mean_b);
+  }
+  return std::abs(cross) / std::sqrt(power_a * power_b);
+}
+
+// Section 0.13 in plain double, all frames in one batch.
+void plain_sweep(const SmallScan& scan, double beta, bool update_probe, const std::vector<uint8_t>& mask, Field& object,
+                 std::vector<Field>& probe) {
+  const size_t pixels = side * side;
+  Field numerator(object.size());
+  std::vector<double> power(object.size(), 0.0), seen(pixels, 0.0), unshifted(pixels, 0.0);
+  std::vector<Field> step(probe.size(), Field(pixels));
+  for (const Field& mode : probe)
+    for (size_t i = 0; i < pixels; ++i) unshifted[i] += std::norm(mode[i]);
+  const double peak = *std::max_element(unshifted.begin(), unshifted.end());
+  for (size_t n = 0; n < scan.corner.size(); ++n) {
+    const auto at = [&](size_t i) {
+      const auto p = static_cast<int64_t>(i);
+      return static_cast<size_t>((scan.corner[n][0] + p / side) * scan.object.width + scan.corner[n][1] + p % side);
+    };
+    std::vector<Field> moved, far;
+    std::vector<double> total(pixels, 0.0);
+    for (const Field& mode : probe) {
+      moved.push_back(shifted(mode, side, scan.fraction[n][0], scan.fraction[n][1]));
+      Field wave = moved.back();
+      for (size_t i = 0; i < pixels; ++i) wave[i] *= object[at(i)];
+      far.push_back(transform(wave, side, -1));
+      for (size_t i = 0; i < pixels; ++i) total[i] += std::norm(far.back()[i]);
+    }
+    for (size_t k = 0; k < probe.size(); ++k) {
+      for (size_t i = 0; i < pixels; ++i)
+        far[k][i] *= mask.empty() || mask[i]
+                         ? static_cast<double>(scan.amplitude[n * pixels + i]) / (std::sqrt(total[i]) + 1e-6) - 1
+                         : 0.0;
+      const Field difference = transform(far[k], side, 1);
+      Field weighed(pixels);
+      for (size_t i = 0; i < pixels; ++i) {
+        numerator[at(i)] += std::conj(moved[k][i]) * difference[i];
+        power[at(i)] += std::norm(moved[k][i]);
+        weighed[i] = std::conj(object[at(i)]) * difference[i];
+      }
+      weighed = shifted(weighed, side, -scan.fraction[n][0], -scan.fraction[n][1]);
+      for (size_t i = 0; i < pixels; ++i) step[k][i] += weighed[i];
+    }
+    for (size_t i = 0; i < pixels; ++i) seen[i] += std::norm(object[at(i)]);
+  }
+  for (size_t i = 0; i < object.size(); ++i)
+    object[i] += numerator[i] / ((1 - beta) * power[i] + beta * std::max(power[i], peak));
+  if (!update_probe) return;
+  const double weight = *std::max_element(seen.begin(), seen.end());
+  for (size_t k = 0; k < probe.size(); ++k)
+    for (size_t i = 0; i < pixels; ++i) probe[k][i] += step[k][i] / (weight + 1e-6);
+}
+
+double plain_residual(const SmallScan& scan, const std::vector<uint8_t>& mask, const Field& object,
+                      const std::vector<Field>& probe) {
+  double apart = 0, sum = 0;
+  for (size_t n = 0; n < scan.corner.size(); ++n) {
+    std::vector<double> total(side * side, 0.0);
+    for (const Field& mode : probe) {
+      Field wave = shifted(mode, side, scan.fraction[n][0], scan.fraction[n][1]);
+      for (int64_t i = 0; i < side * side; ++i)
+        wave[static_cast<size_t>(i)] *= object[static_cast<size_t>((scan.corner[n][0] + i / side) * scan.object.width +
+                                                                   scan.corner[n][1] + i % side)];
+      const Field far = transform(wave, side, -1);
+      for (size_t i = 0; i < total.size(); ++i) total[i] += std::norm(far[i]);
+    }
+    for (size_t i = 0; i < total.size(); ++i) {
+      if (!mask.empty() && !mask[i]) continue;
+      const double measured = scan.amplitude[n * side * side + i];
+      apart += std::abs(std::sqrt(total[i]) - measured);
+      sum += measured;
+    }
+  }
+  return apart / sum;
+}
+
+struct Case {
+  const char* name;
+  int64_t modes;
+  bool update_probe, masked;
+  double beta;
+};
+
+TEST(refine, follows_the_method_step_by_step) {
+  const Case cases[] = {
+      {"object", 1, false, false, 0.5},
+      {"object, two modes, mask", 2, false, true, 0.3},
+      {"probe", 1, true, false, 0.5},
+      {"probe, two modes, mask", 2, true, true, 0.8},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    SmallScan scan = small_scan(3, small_probe(c.modes));
+    if (c.masked) {
+      for (int64_t i = 0; i < side * side; ++i) scan.info.mask.push_back(i % 7 != 3);
+      for (size_t i = 0; i < scan.amplitude.size(); ++i)
+        if (!scan.info.mask[i % (side * side)]) scan.amplitude[i] = 0;
+    }
+    // a start that is off in object and probe
+    RefineState state = truth_start(scan, small_probe(c.modes));
+    for (auto& v : state.object.data) v = 0.5F * v + complex64(0.4F, 0.1F);
+    for (size_t i = 0; i < state.probe.data.size(); ++i)
+      state.probe.data[i] *= 0.9F + 0.002F * static_cast<float>(i % 60);
+    Field object(state.object.data.begin(), state.object.data.end());
+    std::vector<Field> probe;
+    for (int64_t k = 0; k < c.modes; ++k)
+      probe.emplace_back(state.probe.data.begin() + k * side * side, state.probe.data.begin() + (k + 1) * side * side);
+    std::vector<double> residuals{plain_residual(scan, scan.info.mask, object, probe)};
+    for (int sweep = 0; sweep < 3; ++sweep) {
+      plain_sweep(scan, c.beta, c.update_probe && sweep > 0, scan.info.mask, object, probe);
+      residuals.push_back(plain_residual(scan, scan.info.mask, object, probe));
+    }
+
+    auto reader = scan.open();
+    const RefineConfig config{.sweeps = 3, .batch = 9, .beta = c.beta, .update_probe = c.update_probe};
+    EXPECT_WITHIN(std::abs(residual(test_device(), *reader, config, state) - residuals[0]), 1e-5 * residuals[0]);
+    refine(test_device(), *reader, config, state, {});
+    EXPECT_WITHIN(relative_l2(state.object.data.data(), object.data(), static_cast<int64_t>(object.size())), 1e-5);
+    for (int64_t k = 0; k < c.modes; ++k)
+      EXPECT_WITHIN(
+          relative_l2(state.probe.data.data() + k * side * side, probe[static_cast<size_t>(k)].data(), side * side),
+          1e-5);
+    ASSERT_EQ(state.residual.size(), 4u);
+    for (size_t i = 0; i < 4; ++i) EXPECT_WITHIN(std::abs(state.residual[i] - residuals[i]), 2e-5 * residuals[i]);
+  }
+}
+
+TEST(refine, the_truth_explains_its_own_scan) {
+  const SmallScan scan = small_scan(3, small_probe(2));
+  auto reader = scan.open();
+  EXPECT_WITHIN(residual(test_device(), *reader, {}, truth_start(scan, small_probe(2))), 1e-5);
+}
+
+TEST(refine, finds_the_object_from_a_flat_start) {
+  const SmallScan scan = small_scan(10, small_probe());
+  auto reader = scan.open();
+  RefineState state = flat_start(scan.info, small_probe(), mean_counts(test_device(), *reader, ""));
+  refine(test_device(), *reader, {.sweeps = 30, .batch = 10}, state, {});
+  EXPECT_GT(contrast(state, scan, 10), 0.99);
+  EXPECT_LT(state.residual.back(), 0.02);
+  EXPECT_LT(state.residual.back(), 0.2 * state.residual.front());
+}
+
+TEST(refine, finds_the_probe_too) {
+  const SmallScan scan = small_scan(10, small_probe());
+  auto reader = scan.open();
+  io::ComplexImage off = small_probe();
+  for (int64_t i = 0; i < side * side; ++i)
+    off.data[static_cast<size_t>(i)] *=
+        std::polar(1.0F + 0.03F * static_cast<float>(i % side - 8), 0.08F * static_cast<float>(i / side - 8));
+  const double counts = mean_counts(test_device(), *reader, "");
+  RefineState fixed = flat_start(scan.info, off, counts), found = fixed;
+  refine(test_device(), *reader, {.sweeps = 40, .batch = 10}, fixed, {});
+  refine(test_device(), *reader, {.sweeps = 40, .batch = 10, .update_probe = true}, found, {});
+  EXPECT_LT(found.residual.back(), 0.5 * fixed.residual.back());
+  EXPECT_LT(found.residual.back(), 0.03);
+}
+
+TEST(refine, a_second_mode_explains_what_one_cannot) {
+  const SmallScan scan = small_scan(8, small_probe(2));
+  auto reader = scan.open();
+  const double counts = mean_counts(test_device(), *reader, "");
+  RefineState one = flat_start(scan.info, small_probe(), counts), two = one;
+  refine(test_device(), *reader, {.sweeps = 25, .update_probe = true}, one, {});
+  refine(test_device(), *reader, {.sweeps = 25, .update_probe = true, .modes = 2}, two, {});
+  EXPECT_EQ(two.probe.depth, 2);
+  EXPECT_LT(two.residual.back(), 0.6 * one.residual.back());
+}
+
+TEST(refine, same_bits_whatever_threads_and_memory) {
+  const SmallScan scan = small_scan(6, small_probe(2));
+  const int64_t frame = side * side * 4;
+  for (bool update : {false, true}) {
+    RefineState first;
+    struct Variant {
+      int threads;
+      int64_t memory;
+    };
+    // all in memory; probes not kept; nothing kept but two batches
+    for (const Variant& v :
+         {Variant{2, int64_t{1} << 30}, {1, int64_t{1} << 30}, {3, 36 * frame * 2}, {2, 5 * 3 * frame}}) {
+      auto reader = scan.open();
+      RefineState state = flat_start(scan.info, small_probe(2), scan.mean_counts());
+      refine(test_device(v.threads), *reader,
+             {.sweeps = 2, .batch = 5, .update_probe = update, .seed = 4, .host_memory_bytes = v.memory}, state, {});
+      if (first.object.empty()) first = state;
+      EXPECT_EQ(state.object.data, first.object.data);
+      EXPECT_EQ(state.probe.data, first.probe.data);
+      EXPECT_EQ(state.residual, first.residual);
+    }
+    auto reader = scan.open();
+    RefineState other = flat_start(scan.info, small_probe(2), scan.mean_counts());
+    refine(test_device(), *reader, {.sweeps = 2, .batch = 5, .update_probe = update, .seed = 5}, other, {});
+    EXPECT_NE(other.object.data, first.object.data);
+  }
+}
+
+TEST(refine, uses_the_frames_chosen) {
+  const SmallScan scan = small_scan(4, small_probe());
+  auto reader = scan.open();
+  double sum = 0;
+  for (size_t i = 0; i < scan.amplitude.size(); ++i)
+    if (i / (side * side) % 3 == 1) sum += std::pow(static_cast<double>(scan.amplitude[i]), 2);
+  EXPECT_WITHIN(std::abs(mean_counts(test_device(), *reader, "1::3") / (sum / 5) - 1), 1e-12);
+  EXPECT_WITHIN(std::abs(mean_counts(test_device(), *reader, "") / scan.mean_counts() - 1), 1e-12);
+
+  RefineState state = flat_start(scan.info, small_probe(), scan.mean_counts());
+  refine(test_device(), *reader, {.sweeps = 1, .frames = "0:1"}, state, {});
+  for (int64_t y = 0; y < state.object.height; ++y)
+    for (int64_t x = 0; x < state.object.width; ++x) {
+      const int64_t fy = y - (scan.corner[0][0] - 10 - state.origin_px[0]),
+                    fx = x - (scan.corner[0][1] + 20 - state.origin_px[1]);
+      if (fy < 0 || fx < 0 || fy >= side || fx >= side) {
+        ASSERT_EQ(state.object.data[static_cast<size_t>(y * state.object.width + x)], complex64(1, 0));
+      }
+    }
+  EXPECT_NE(
+      state.object.data[static_cast<size_t>((scan.corner[0][0] - 10 - state.origin_px[0] + 8) * state.object.width +
+                                            scan.corner[0][1] + 20 - state.origin_px[1] + 8)],
+      complex64(1, 0));
+}
+
+TEST(refine, a_flat_start_explains_the_mean_counts) {
+  io::ScanInfo info;
+  info.frames = 3;
+  info.side_px = side;
+  info.positions_px = {{8, 8}, {20.25, 7}, {-1.5, 30}};  // corners 0,0  12.25,-1  -9.5,22
+  const RefineState state = flat_start(info, small_probe(2), 5000);
+  EXPECT_EQ(state.origin_px, (std::array<int64_t, 2>{-10, -1}));
+  EXPECT_EQ(state.object.height, 12 + 16 + 1 + 10);
+  EXPECT_EQ(state.object.width, 22 + 16 + 1);
+  for (const auto& v : state.object.data) ASSERT_EQ(v, complex64(1, 0));
+  double power = 0;
+  for (const auto& v : state.probe.data) power += std::norm(complex128(v));
+  EXPECT_WITHIN(std::abs(power / 5000 - 1), 1e-6);
+}
+
+TEST(refine, an_object_is_placed_and_scaled_and_its_gaps_filled) {
+  io::ScanInfo info;
+  info.frames = 1;
+  info.side_px = 4;
+  info.positions_px = {{2, 2}};  // canvas: rows and columns 0 to 3
+  const io::ComplexImage probe{1, 4, 4, std::vector<complex64>(16, complex64(0, 3))};
+  // element [0,0] at scan pixel [1,-1]: covers rows 1..2, columns 0..1 of the canvas
+  const io::ComplexImage object{1, 2, 3, {{9, 9}, {0, 2}, {0, 4}, {9, 9}, {0, 6}, {7, 7}}};
+  const std::vector<float> weight{1, 1, 1, 1, 2, 0};
+  const RefineState state = start_from_object(info, object, weight, {1, -1}, probe, 100);
+  EXPECT_EQ(state.origin_px, (std::array<int64_t, 2>{0, 0}));
+  ASSERT_EQ(state.object.data.size(), 16u);
+  // weighted mean amplitude (2 + 4 + 2*6)/4 = 4.5, phase pi/2
+  for (size_t i = 0; i < 16; ++i) {
+    const complex64 expected = i == 4   ? complex64(0, 2 / 4.5F)
+                               : i == 5 ? complex64(0, 4 / 4.5F)
+                               : i == 8 ? complex64(0, 6 / 4.5F)
+                                        : complex64(0, 1);
+    EXPECT_WITHIN(std::abs(state.object.data[i] - expected), 1e-6);
+  }
+  double power = 0;
+  for (const auto& v : state.probe.data) power += std::norm(complex128(v));
+  EXPECT_WITHIN(std::abs(power / 100 - 1), 1e-6);
+  // without weights what is exactly zero is a gap
+  const io::ComplexImage holes{1, 4, 4, {0, 0, 0, 0, 0, 2, 2, 0, 0, 2, 2, 0, 0, 0, 0, 0}};
+  for (const auto& v : start_from_object(info, holes, {}, {0, 0}, probe, 100).object.data)
+    EXPECT_WITHIN(std::abs(v - complex64(1, 0)), 1e-6);
+}
+
+TEST(refine, polishing_an_object_beats_a_flat_start) {
+  const SmallScan scan = small_scan(8, small_probe());
+  auto reader = scan.open();
+  io::ComplexImage rough = scan.object;  // as a network's: blurred, another scale and phase
+  for (int64_t i = 1; i + 1 < static_cast<int64_t>(rough.data.size()); ++i)
+    rough.data[static_cast<size_t>(i)] = complex64(0.2F, 0.4F) * (scan.object.data[static_cast<size_t>(i - 1)] +
+                                                                  scan.object.data[static_cast<size_t>(i)] +
+                                                                  scan.object.data[static_cast<size_t>(i + 1)]);
+  RefineState polished = start_from_object(scan.info, rough, {}, {-10, 20}, small_probe(), scan.mean_counts());
+  RefineState flat = flat_start(scan.info, small_probe(), scan.mean_counts());
+  refine(test_device(), *reader, {.sweeps = 2}, polished, {});
+  refine(test_device(), *reader, {.sweeps = 2}, flat, {});
+  EXPECT_LT(polished.residual.back(), flat.residual.back());
+  EXPECT_GT(contrast(polished, scan, 10), contrast(flat, scan, 10));
+  EXPECT_GT(contrast(polished, scan, 10), 0.97);
+}
+
+TEST(refine, reports_each_sweep_and_stops_when_asked) {
+  const SmallScan scan = small_scan(4, small_probe());
+  auto reader = scan.open();
+  RefineState state = flat_start(scan.info, small_probe(), scan.mean_counts());
+  const RefineState start = state;
+  std::vector<std::string> messages;
+  RunControl control;
+  control.progress = [&](const ProgressEvent& event) {
+    EXPECT_EQ(event.task, "refine");
+    EXPECT_EQ(event.total, 5);
+    messages.push_back(event.message);
+  };
+  control.cancelled = [&] { return messages.size() == 2; };
+  try {
+    refine(test_device(), *reader, {.sweeps = 5, .batch = 4}, state, control);
+    ADD_FAILURE() << "not stopped";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::cancelled);
+  }
+  ASSERT_EQ(messages.size(), 2u);
+  EXPECT_NE(messages[1].find("sweep 2/5"), std::string::npos) << messages[1];
+  EXPECT_EQ(state.residual.size(), 3u);
+  EXPECT_NE(state.object.data, start.object.data);
+}
+
+TEST(refine, errors_say_what_mends_them) {
+  const SmallScan scan = small_scan(3, small_probe());
+  auto reader = scan.open();
+  const RefineState good = flat_start(scan.info, small_probe(), scan.mean_counts());
+  const auto has = [](const std::string& text, const char* part) {
+    return text.find(part) != std::string::npos ? testing::AssertionSuccess() : testing::AssertionFailure() << text;
+  };
+  const auto run = [&](const RefineConfig& config, RefineState state, io::ScanReader& from) {
+    return error_message([&] { refine(test_device(), from, config, state, {}); });
+  };
+  EXPECT_TRUE(has(run({.sweeps = -1}, good, *reader), "--sweeps"));
+  EXPECT_TRUE(has(run({.batch = 0}, good, *reader), "--batch"));
+  EXPECT_TRUE(has(run({.beta = 2}, good, *reader), "--beta"));
+  EXPECT_TRUE(has(run({.modes = -1}, good, *reader), "--modes"));
+  EXPECT_TRUE(has(run({.frames = "9:"}, good, *reader), "A:B:STEP"));
+  EXPECT_TRUE(has(run({.batch = 9, .host_memory_bytes = 1000}, good, *reader), "--host-memory"));
+  RefineState bad = good;
+  bad.origin_px[0] += 1;
+  EXPECT_TRUE(has(run({}, bad, *reader), "outside the object"));
+  bad = good;
+  bad.object.data[5] = {NAN, 0};
+  EXPECT_TRUE(has(run({}, bad, *reader), "not finite"));
+  bad = good;
+  bad.probe.data.assign(bad.probe.data.size(), 0);
+  EXPECT_TRUE(has(run({}, bad, *reader), "--probe"));
+  bad = good;
+  bad.probe = {1, 8, 8, std::vector<complex64>(64, 1.0F)};
+  EXPECT_TRUE(has(run({}, bad, *reader), "8 x 8"));
+
+  SmallScan two = scan;
+  two.info.object_index = {0, 0, 0, 1, 1, 1, 1, 1, 1};
+  two.info.object = {2, 30, 30, std::vector<complex64>(1800)};
+  auto several = two.open();
+  EXPECT_TRUE(has(run({}, good, *several), "--frames"));
+  EXPECT_EQ(run({.sweeps = 1, .frames = "3:"}, good, *several), "no error");
+
+  SmallScan dark = scan;
+  std::fill(dark.amplitude.begin(), dark.amplitude.end(), 0.0F);
+  auto black = dark.open();
+  EXPECT_TRUE(has(run({}, good, *black), "zero"));
+  EXPECT_TRUE(has(error_message([&] { flat_start(scan.info, small_probe(), 0); }), "counts"));
+  EXPECT_TRUE(has(error_message([&] { flat_start(scan.info, {}, 1); }), "--probe"));
+  io::ScanInfo far = scan.info;
+  far.positions_px[0] = {1e9, 1e9};
+  EXPECT_TRUE(has(error_message([&] { flat_start(far, small_probe(), 1); }), "pixels"));
+  const io::ComplexImage object{1, 4, 4, std::vector<complex64>(16, 1.0F)};
+  EXPECT_TRUE(has(error_message([&] {
+                    start_from_object(scan.info, object, {}, {500, 0}, small_probe(), 1);
+                  }),
+                  "covers nothing"));
+  EXPECT_TRUE(has(error_message([&] {
+                    start_from_object(scan.info, object, {1.0F}, {0, 20}, small_probe(), 1);
+                  }),
+                  "weight"));
+}
+
+TEST(refine, a_run_that_leaves_the_finite_numbers_is_refused_and_leaves_the_start) {
+  SmallScan scan = small_scan(3, small_probe());
+  for (float& a : scan.amplitude) a *= 1e30F;  // finite, but not its square
+  auto reader = scan.open();
+  RefineState state = flat_start(scan.info, small_probe(), 1e3);
+  const RefineState start = state;
+  try {
+    refine(test_device(), *reader, {.sweeps = 4, .update_probe = true}, state, {});
+    ADD_FAILURE() << "no error, R " << state.residual.back();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::numeric);
+  }
+  EXPECT_EQ(state.object.data, start.object.data);
+  EXPECT_EQ(state.probe.data, start.probe.data);
+}
+
+}  // namespace
+}  // namespace ptyfuse
