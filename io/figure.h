@@ -1,7 +1,7 @@
 #pragma once
 #include <complex>
-#include <memory>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,34 +14,37 @@ enum class ColourMap {
   cyclic,   ///< for phase, -pi and pi look alike
 };
 
-/// An image with its scale; drawn with nearest-neighbour pixels at least as large as `min_size_px` on the page.
+/// An image with its scale, drawn with sharp square pixels: images below 480 px are enlarged by a whole factor, those
+/// above 1240 px thinned by one.
 struct ImagePanel {
-  std::string title;
+  std::string title{};
   int64_t height = 0, width = 0;
-  std::vector<float> values;      ///< row-major; NaN is drawn as background
-  double low = 0, high = 1;       ///< ends of the colour bar
+  std::vector<float> values{};  ///< row-major; NaN is drawn as background
+  double low = 0, high = 1;     ///< ends of the colour bar
   ColourMap map = ColourMap::grey;
-  std::string unit;               ///< label of the colour bar
+  std::string unit{};  ///< label of the colour bar
 };
 
 struct Curve {
-  std::string label;
-  std::vector<double> x, y;  ///< NaN breaks the line
+  std::string label{};
+  std::vector<double> x{}, y{};  ///< NaN breaks the line
 };
 
 /// Axes with curves: learning curve, FRC, residual over sweeps.
 struct CurvePanel {
-  std::string title, x_label, y_label;
+  std::string title{}, x_label{}, y_label{};
   bool log_x = false, log_y = false;
-  std::vector<Curve> curves;
-  std::vector<std::pair<double, std::string>> horizontal_lines;
+  std::vector<Curve> curves{};
+  std::vector<std::pair<double, std::string>> horizontal_lines{};  ///< level and its name
 };
 
 /// A page: rows of panels; every row may hold image panels and curve panels.
 class Figure {
  public:
   explicit Figure(std::string title = "");
+  /// The next panels come below; without panels since the last row nothing happens.
   void new_row();
+  /// std::invalid_argument for an image whose values do not fit its extents.
   void add(ImagePanel panel);
   void add(CurvePanel panel);
   /// PNG, written whole or not at all. FileError as AtomicFile.
@@ -52,10 +55,10 @@ class Figure {
   std::shared_ptr<Impl> impl_;
 };
 
-/// Panels of a complex object: amplitude (grey, 0.5 and 99.5 % quantiles of the covered part) and phase (cyclic, -pi..pi,
-/// relative to the mean phase). weight == 0 is background; weight may be empty.
-ImagePanel amplitude_panel(std::string title, int64_t height, int64_t width, std::span<const std::complex<float>> object,
-                           std::span<const float> weight);
+/// Panels of a complex object: amplitude (grey, 0.5 and 99.5 % quantiles of the covered part) and phase (cyclic,
+/// -pi..pi, relative to the mean phase). weight == 0 is background; weight may be empty.
+ImagePanel amplitude_panel(std::string title, int64_t height, int64_t width,
+                           std::span<const std::complex<float>> object, std::span<const float> weight);
 ImagePanel phase_panel(std::string title, int64_t height, int64_t width, std::span<const std::complex<float>> object,
                        std::span<const float> weight);
 
