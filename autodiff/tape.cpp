@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "autodiff/memory_plan.h"
+#include "kernels/ops/conv3x3.h"
 
 namespace ptyfuse::autodiff {
 namespace {
@@ -47,9 +48,10 @@ bool contains(const std::vector<ValueId>& values, ValueId v) {
 }  // namespace
 
 struct Tape::Impl {
-  explicit Impl(Device d) : device(std::move(d)) {}
+  explicit Impl(Device d) : device(std::move(d)), convolution_scratch(std::make_shared<ops::Conv3x3Scratch>(device)) {}
 
   Device device;
+  std::shared_ptr<ops::Conv3x3Scratch> convolution_scratch;
   std::vector<Value> values;
   std::vector<Step> steps;
   std::unordered_map<const Node*, int> step_of;
@@ -383,6 +385,10 @@ TensorView<float> Tape::gradient(ValueId value) const {
 }
 bool Tape::wants_gradient(ValueId value) const {
   return impl_->at(value).wants_gradient;
+}
+
+std::shared_ptr<ops::Conv3x3Scratch> Tape::convolution_scratch() const {
+  return impl_->convolution_scratch;
 }
 
 bool Tape::accumulates(const Node& node, ValueId input) const {

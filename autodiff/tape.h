@@ -5,6 +5,10 @@
 
 #include "kernels/device/buffer.h"
 
+namespace ptyfuse::ops {
+class Conv3x3Scratch;
+}
+
 namespace ptyfuse::autodiff {
 
 /// A float32 tensor of a tape: an input, a parameter, what a node produced, or a run of channels of another value.
@@ -86,6 +90,8 @@ class Tape {
   TensorView<float> gradient(ValueId value) const;
   bool wants_gradient(ValueId value) const;
   bool accumulates(const Node& node, ValueId input) const;
+  /// Nodes of one tape never run at the same time, so its convolutions share their working memory.
+  std::shared_ptr<ops::Conv3x3Scratch> convolution_scratch() const;
 
  private:
   struct Impl;

@@ -75,9 +75,6 @@ void require_shape(const char* what, const Shape& shape, const Shape& expected) 
     throw_shape_error("graph", std::string(what) + " " + shape.str() + "; expected " + expected.str());
 }
 
-/// A group of one whose object is not merged: with this weight under an unmasked numerator the merge's quotient is 1.
-constexpr float identity_weight = 1.0F - ops::merge_epsilon;
-
 }  // namespace
 
 std::vector<float> merge_weight(const GeneratorConfig& network, MergeWeight rule, double border,
@@ -152,7 +149,7 @@ struct TrainingGraph::Impl {
     if (settings.probe.rank() != 3)
       throw_shape_error("graph", "probe " + settings.probe.shape().str() + "; expected [K,N,N]");
     require_shape("probe", settings.probe.shape(), {settings.probe.extent(0), n, n});
-    require_shape("merge weight", settings.weight.shape(), {n, n});
+    if (input.config.object_big) require_shape("merge weight", settings.weight.shape(), {n, n});
     if (settings.mask.data() != nullptr) require_shape("mask", settings.mask.shape(), {n, n});
 
     Stream stream(device);
@@ -168,17 +165,10 @@ struct TrainingGraph::Impl {
     binding.spec.unmasked_numerator = settings.unmasked_numerator;
     binding.inputs.offsets_px = offsets.view();
     binding.inputs.probe = settings.probe;
-    binding.inputs.weight = settings.weight;
+    if (input.config.object_big) binding.inputs.weight = settings.weight;
     binding.inputs.mask = settings.mask;
     binding.inputs.nll_weight = settings.nll_weight;
     binding.inputs.mae_weight = settings.mae_weight;
-    if (!input.config.object_big && binding.spec.members == 1) {
-      const std::vector<float> ones(static_cast<size_t>(n * n), identity_weight);
-      identity = Tensor<float>(device, {n, n}, "identity weight");
-      copy_to_device(stream, identity.view(), ones.data(), identity.elements());
-      binding.inputs.weight = identity.view();
-      binding.spec.unmasked_numerator = true;
-    }
     smoothness.weight = settings.tv_weight;
     if (settings.tv_weight != 0)
       autodiff::total_variation(input.tape, output.amplitude, output.phase, &binding, input.shared, &smoothness);
@@ -201,7 +191,7 @@ struct TrainingGraph::Impl {
   bool supervised;
   UNet::Output output;
   ValueId amplitude_target, phase_target;
-  Tensor<float> offsets, identity;
+  Tensor<float> offsets;
   autodiff::PhysicsBinding binding;
   autodiff::TotalVariationLoss smoothness;
   autodiff::AbsoluteErrorLoss error;

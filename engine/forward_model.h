@@ -28,7 +28,7 @@ struct TrainingSettings {
   int64_t batch = 0;                  ///< groups of a step, exactly (a short last batch has a graph of its own)
   int64_t canvas_px = 0;              ///< Q, Groups::canvas()
   TensorView<const complex64> probe;  ///< [K,N,N], as masked_probe() gives it where the probe is masked
-  TensorView<const float> weight;     ///< [N,N], merge_weight()
+  TensorView<const float> weight;     ///< [N,N], merge_weight(); may be empty where nothing is merged
   TensorView<const float> mask;       ///< [N,N] of 0 and 1 (1 = use), DC at the centre; or empty
   double nll_weight = 1, mae_weight = 0;
   double tv_weight = 0;  ///< times the total variation of the merged region's central N x N, a sum over the batch

@@ -12,7 +12,7 @@ constexpr int64_t border_input_channels = 4;
 
 struct Widths {
   std::vector<int64_t> encoder, decoder;
-  int64_t border = 0;
+  int64_t border = 0;  // of a generator
 };
 
 /// Section 3's table, before filters_scale.
@@ -39,16 +39,12 @@ int64_t scaled(int64_t width, double filters_scale) {
   return static_cast<int64_t>(exact);
 }
 
-Widths scaled(Widths widths, double filters_scale) {
-  for (int64_t& w : widths.encoder) w = scaled(w, filters_scale);
-  for (int64_t& w : widths.decoder) w = scaled(w, filters_scale);
-  widths.border = scaled(widths.border, filters_scale);
-  return widths;
-}
-
 Widths widths_of(const GeneratorConfig& config, bool supervised) {
-  if (!supervised) return scaled(generator_widths(config.side_px), config.filters_scale);
-  return scaled(Widths{{32, 64, 128}, {128, 64, 32}, 1}, config.filters_scale);
+  Widths widths = supervised ? Widths{{32, 64, 128}, {128, 64, 32}} : generator_widths(config.side_px);
+  for (int64_t& w : widths.encoder) w = scaled(w, config.filters_scale);
+  for (int64_t& w : widths.decoder) w = scaled(w, config.filters_scale);
+  if (!supervised) widths.border = scaled(widths.border, config.filters_scale);
+  return widths;
 }
 
 ops::HeadActivation amplitude_activation(AmplitudeActivation a) {

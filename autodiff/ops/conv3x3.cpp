@@ -19,7 +19,7 @@ class Conv3x3Node final : public Node {
   }
 
   void prepare(const Tape& tape) override {
-    convolution_.emplace(tape.device(), spec_, tape.mode() == TapeMode::training);
+    convolution_.emplace(tape.device(), spec_, tape.mode() == TapeMode::training, tape.convolution_scratch());
   }
 
   void forward(Stream& stream, const Tape& tape) override {

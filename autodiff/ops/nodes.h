@@ -36,7 +36,7 @@ struct PhysicsBinding {
 void physics_loss(Tape& tape, ValueId amplitude, ValueId phase, PhysicsBinding* binding, bool members_as_images);
 
 /// A smoothness term beside it: weight * ops::total_variation of the merged region's central N x N (of the patch where
-/// members share one object). Takes spec, offsets_px, weight and unmasked_numerator from `binding`.
+/// nothing is merged). Takes spec, offsets_px and weight from `binding`; whether there is a weight must be settled.
 struct TotalVariationLoss {
   double weight = 0;
   double value = 0;  ///< of the last forward(), not weighted

@@ -17,7 +17,7 @@ class TotalVariationNode final : public Node {
         phase_(phase),
         binding_(binding),
         members_as_images_(members_as_images),
-        merged_(binding->spec.heads == binding->spec.members),
+        merged_(binding->spec.heads == binding->spec.members && binding->inputs.weight),
         loss_(loss) {}
 
   const char* name() const override { return "total_variation"; }

@@ -4,7 +4,6 @@
 #include <immintrin.h>
 
 #include <cstdint>
-#include <cstring>
 
 namespace ptyfuse::ops::cpu {
 
@@ -23,6 +22,11 @@ struct VectorTypes<16> {
   typedef uint32_t Bits __attribute__((vector_size(64)));
 };
 
+/// Ones in the first n of eight lanes.
+[[gnu::always_inline]] inline __m256i first_lanes(int64_t n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
 template <class Isa>
 using Vector = typename VectorTypes<Isa::lanes>::Float;
 
@@ -38,12 +42,28 @@ template <class Isa>
 /// The first n < lanes elements; the others are zero / left alone.
 template <class Isa>
 [[gnu::always_inline]] inline void load_first(Vector<Isa>& v, const float* from, int64_t n) {
-  v = Vector<Isa>{};
-  for (int64_t e = 0; e < n; ++e) v[e] = from[e];
+  if constexpr (Isa::lanes == 8) {
+    v = _mm256_maskload_ps(from, first_lanes(n));
+  } else {
+#ifdef __AVX512F__
+    v = _mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << n) - 1), from);
+#else
+    v = Vector<Isa>{};
+    for (int64_t e = 0; e < n; ++e) v[e] = from[e];
+#endif
+  }
 }
 template <class Isa>
 [[gnu::always_inline]] inline void store_first(float* to, const Vector<Isa>& v, int64_t n) {
-  for (int64_t e = 0; e < n; ++e) to[e] = v[e];
+  if constexpr (Isa::lanes == 8) {
+    _mm256_maskstore_ps(to, first_lanes(n), v);
+  } else {
+#ifdef __AVX512F__
+    _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1U << n) - 1), v);
+#else
+    for (int64_t e = 0; e < n; ++e) to[e] = v[e];
+#endif
+  }
 }
 
 /// v where mask > 0, else 0.

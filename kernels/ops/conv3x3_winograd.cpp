@@ -14,9 +14,9 @@ int64_t odd_lines(int64_t floats) {
   return (lines + (lines % 2 == 0 ? 1 : 0)) * line;
 }
 
-// A thread's block of transformed tiles should stay in its own cache, yet each block reads all weights.
-constexpr int64_t block_bytes = 512 * 1024;
-constexpr int64_t least_block_tiles = 24, most_block_tiles = 96;
+// Tiles that a thread transforms at a time. Each block reads all transformed weights: fewer tiles would stay in a
+// nearer cache, but wait more often for the weights.
+constexpr int64_t most_block_tiles = 64;
 // Gradients of transformed weights, all threads together.
 constexpr int64_t gradient_bytes = int64_t{64} << 20;
 // Products below which a thread is not worth waking.
@@ -35,9 +35,8 @@ WinogradConv3x3::WinogradConv3x3(const Device& device, const Conv3x3Spec& spec, 
   const int64_t ci = spec.in_channels, co = spec.out_channels;
   in_.row = odd_lines(kernels.padded(ci));
   out_.row = odd_lines(kernels.padded(co));
-  const int64_t tile_bytes = planes_ * (in_.row + out_.row) * static_cast<int64_t>(sizeof(float));
-  block_tiles_ = std::clamp(block_bytes / tile_bytes, least_block_tiles, most_block_tiles);
-  block_tiles_ = std::clamp<int64_t>((tiles(spec.batch) + device.threads() - 1) / device.threads(), 1, block_tiles_);
+  block_tiles_ =
+      std::clamp<int64_t>((tiles(spec.batch) + device.threads() - 1) / device.threads(), 1, most_block_tiles);
   in_.plane = odd_lines(block_tiles_ * in_.row);
   out_.plane = odd_lines(block_tiles_ * out_.row);
   workspace_size_ = planes_ * (in_.plane + out_.plane) + std::max(in_.row, out_.row);
@@ -60,6 +59,7 @@ WinogradConv3x3::WinogradConv3x3(const Device& device, const Conv3x3Spec& spec, 
   }
   if (!scratch_) scratch_ = std::make_shared<Conv3x3Scratch>(device);
   const int64_t floats = device.threads() * workspace_size_ + (training ? tile_parts_ * gradient_size_ : 0);
+  // What falls outside an image is written, and read where gradients are added up, but never used.
   scratch_->reserve(floats * static_cast<int64_t>(sizeof(float)));
 }
 
@@ -116,13 +116,13 @@ TileTransform WinogradConv3x3::transform_of_gradient(const TensorView<const floa
   return args;
 }
 
-// Calls body(tiles of a block, first of the run) for blocks as even as they can be.
+// Calls body(tiles of a block) for blocks as even as they can be.
 template <class Body>
 void WinogradConv3x3::for_blocks(int64_t begin, int64_t end, Body body) const {
   const int64_t blocks = (end - begin + block_tiles_ - 1) / block_tiles_;
   for (int64_t i = 0; i < blocks; ++i) {
     const int64_t from = begin + (end - begin) * i / blocks, to = begin + (end - begin) * (i + 1) / blocks;
-    body(run(from, to - from), i == 0);
+    body(TileRun{spec_.height, spec_.width, from, to - from});
   }
 }
 
@@ -131,7 +131,7 @@ void WinogradConv3x3::forward(TensorView<const float> in, TensorView<float> out)
   const int64_t grain = 1 + grain_products / (planes_ * ci * co);
   device_.parallel_for(tiles(in.extent(0)), grain, [&](int64_t begin, int64_t end, int thread) {
     const Workspace work = workspace(thread);
-    for_blocks(begin, end, [&](const TileRun& block, bool) {
+    for_blocks(begin, end, [&](const TileRun& block) {
       TileTransform load = transform_of(in, block);
       load.to = work.in, load.row = in_.row, load.plane = in_.plane;
       kernels_.input[up_](load);
@@ -164,55 +164,12 @@ void WinogradConv3x3::forward(TensorView<const float> in, TensorView<float> out)
 void WinogradConv3x3::backward(TensorView<const float> in, TensorView<const float> out,
                                TensorView<const float> grad_out, TensorView<float> grad_in, bool accumulate_grad_in,
                                TensorView<float> grad_weights, TensorView<float> grad_bias) {
-  if (in.extent(0) == 0) {
+  const int64_t ci = spec_.in_channels, co = spec_.out_channels, total = tiles(in.extent(0));
+  if (total == 0) {
     std::fill_n(grad_weights.data(), grad_weights.elements(), 0.0F);
     std::fill_n(grad_bias.data(), grad_bias.elements(), 0.0F);
     return;
   }
-  backward_weights(in, out, grad_out, grad_weights, grad_bias);
-  if (grad_in) backward_input(out, grad_out, grad_in, accumulate_grad_in);
-}
-
-void WinogradConv3x3::backward_input(TensorView<const float> out, TensorView<const float> grad_out,
-                                     TensorView<float> grad_in, bool accumulate) {
-  const int64_t ci = spec_.in_channels, co = spec_.out_channels;
-  const int64_t grain = 1 + grain_products / (planes_ * ci * co);
-  device_.parallel_for(tiles(grad_out.extent(0)), grain, [&](int64_t begin, int64_t end, int thread) {
-    const Workspace work = workspace(thread);
-    std::fill_n(work.outside, in_.row, 0.0F);
-    for_blocks(begin, end, [&](const TileRun& block, bool) {
-      TileTransform load = transform_of_gradient(out, grad_out, block);
-      load.to = work.out, load.row = out_.row, load.plane = out_.plane;
-      kernels_.gradient_for_input[up_](load);
-      kernels_.products({.planes = planes_,
-                         .a = work.out,
-                         .a_row = out_.row,
-                         .a_plane = out_.plane,
-                         .b = packed_rotated_.data(),
-                         .b_plane = packed_rotated_plane_,
-                         .c = work.in,
-                         .c_row = in_.row,
-                         .c_plane = in_.plane,
-                         .tiles = block.count,
-                         .inner = co,
-                         .outer = ci});
-      kernels_.input_gradient[up_]({.tiles = block,
-                                    .from = work.in,
-                                    .row = in_.row,
-                                    .plane = in_.plane,
-                                    .channels = ci,
-                                    .accumulate = accumulate,
-                                    .image = grad_in.data(),
-                                    .pixel = grad_in.stride(2),
-                                    .outside = work.outside});
-    });
-  });
-}
-
-void WinogradConv3x3::backward_weights(TensorView<const float> in, TensorView<const float> out,
-                                       TensorView<const float> grad_out, TensorView<float> grad_weights,
-                                       TensorView<float> grad_bias) {
-  const int64_t ci = spec_.in_channels, co = spec_.out_channels, total = tiles(in.extent(0));
   const int64_t worth = std::max<int64_t>(1, total * planes_ * ci * co / channel_parts_ / grain_products);
   const int tile_parts = static_cast<int>(std::min({int64_t{tile_parts_}, worth, total}));
   float* const gradients = static_cast<float*>(scratch_->data()) + device_.threads() * workspace_size_;
@@ -221,38 +178,27 @@ void WinogradConv3x3::backward_weights(TensorView<const float> in, TensorView<co
     const Workspace work = workspace(thread);
     for (int64_t part = first_part; part < last_part; ++part) {
       const int64_t tile_part = part / channel_parts_, channel_part = part % channel_parts_;
-      const int64_t row_begin = ci * channel_part / channel_parts_, row_end = ci * (channel_part + 1) / channel_parts_;
-      float* const gradient = gradients + tile_part * gradient_size_;
-      // Parts of the channels see the same pixels of the output; one of them keeps the sums.
-      float* const sums = channel_part == 0 ? gradient + planes_ * packed_plane_ : work.outside;
-      std::fill_n(sums, out_.row, 0.0F);
-      for_blocks(total * tile_part / tile_parts, total * (tile_part + 1) / tile_parts,
-                 [&](const TileRun& block, bool first) {
-                   TileTransform load = transform_of(in.slice(3, row_begin, row_end), block);
-                   load.to = work.in, load.row = in_.row, load.plane = in_.plane;
-                   kernels_.input[up_](load);
-                   TileTransform load_gradient = transform_of_gradient(out, grad_out, block);
-                   load_gradient.to = work.out, load_gradient.row = out_.row, load_gradient.plane = out_.plane;
-                   load_gradient.sums = sums;
-                   kernels_.gradient_for_weights[up_](load_gradient);
-                   kernels_.gradients({.planes = planes_,
-                                       .a = work.in,
-                                       .a_row = in_.row,
-                                       .a_plane = in_.plane,
-                                       .b = work.out,
-                                       .b_row = out_.row,
-                                       .b_plane = out_.plane,
-                                       .c = gradient,
-                                       .c_plane = packed_plane_,
-                                       .tiles = block.count,
-                                       .inner = ci,
-                                       .outer = co,
-                                       .row_begin = row_begin,
-                                       .row_end = row_end,
-                                       .accumulate = !first});
-                 });
+      WeightPart weight{.row_begin = ci * channel_part / channel_parts_,
+                        .row_end = ci * (channel_part + 1) / channel_parts_,
+                        .gradient = gradients + tile_part * gradient_size_,
+                        .sums = work.outside};
+      // Parts of the channels see the same pixels of the output; the first keeps their sums.
+      if (channel_part == 0) weight.sums = weight.gradient + planes_ * packed_plane_;
+      std::fill_n(weight.sums, out_.row, 0.0F);
+      for_blocks(total * tile_part / tile_parts, total * (tile_part + 1) / tile_parts, [&](const TileRun& block) {
+        weight_block(work, block, in, out, grad_out, weight);
+        weight.accumulate = true;
+        // Here the block's gradient is still in the cache.
+        if (grad_in && channel_parts_ == 1) input_block(work, block, out, grad_out, grad_in, accumulate_grad_in);
+      });
     }
   });
+  if (grad_in && channel_parts_ > 1)
+    device_.parallel_for(total, 1, [&](int64_t begin, int64_t end, int thread) {
+      for_blocks(begin, end, [&](const TileRun& block) {
+        input_block(workspace(thread), block, out, grad_out, grad_in, accumulate_grad_in);
+      });
+    });
 
   device_.parallel_for(kernels_.panels(co) * ci, 128, [&](int64_t begin, int64_t end, int) {
     kernels_.weight_gradient[up_]({.packed = gradients,
@@ -270,6 +216,61 @@ void WinogradConv3x3::backward_weights(TensorView<const float> in, TensorView<co
     for (int part = 0; part < tile_parts; ++part) sum += gradients[part * gradient_size_ + planes_ * packed_plane_ + o];
     grad_bias.data()[o] = sum;
   }
+}
+
+void WinogradConv3x3::weight_block(const Workspace& work, const TileRun& block, TensorView<const float> in,
+                                   TensorView<const float> out, TensorView<const float> grad_out,
+                                   const WeightPart& part) const {
+  TileTransform load = transform_of(in.slice(3, part.row_begin, part.row_end), block);
+  load.to = work.in, load.row = in_.row, load.plane = in_.plane;
+  kernels_.input[up_](load);
+  TileTransform load_gradient = transform_of_gradient(out, grad_out, block);
+  load_gradient.to = work.out, load_gradient.row = out_.row, load_gradient.plane = out_.plane;
+  load_gradient.sums = part.sums;
+  kernels_.gradient_for_weights[up_](load_gradient);
+  kernels_.gradients({.planes = planes_,
+                      .a = work.in,
+                      .a_row = in_.row,
+                      .a_plane = in_.plane,
+                      .b = work.out,
+                      .b_row = out_.row,
+                      .b_plane = out_.plane,
+                      .c = part.gradient,
+                      .c_plane = packed_plane_,
+                      .tiles = block.count,
+                      .inner = spec_.in_channels,
+                      .outer = spec_.out_channels,
+                      .row_begin = part.row_begin,
+                      .row_end = part.row_end,
+                      .accumulate = part.accumulate});
+}
+
+void WinogradConv3x3::input_block(const Workspace& work, const TileRun& block, TensorView<const float> out,
+                                  TensorView<const float> grad_out, TensorView<float> grad_in, bool accumulate) const {
+  TileTransform load = transform_of_gradient(out, grad_out, block);
+  load.to = work.out, load.row = out_.row, load.plane = out_.plane;
+  kernels_.gradient_for_input[up_](load);
+  kernels_.products({.planes = planes_,
+                     .a = work.out,
+                     .a_row = out_.row,
+                     .a_plane = out_.plane,
+                     .b = packed_rotated_.data(),
+                     .b_plane = packed_rotated_plane_,
+                     .c = work.in,
+                     .c_row = in_.row,
+                     .c_plane = in_.plane,
+                     .tiles = block.count,
+                     .inner = spec_.out_channels,
+                     .outer = spec_.in_channels});
+  kernels_.input_gradient[up_]({.tiles = block,
+                                .from = work.in,
+                                .row = in_.row,
+                                .plane = in_.plane,
+                                .channels = spec_.in_channels,
+                                .accumulate = accumulate,
+                                .image = grad_in.data(),
+                                .pixel = grad_in.stride(2),
+                                .outside = work.outside});
 }
 
 }  // namespace ptyfuse::ops::cpu

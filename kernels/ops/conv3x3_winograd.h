@@ -28,9 +28,13 @@ class WinogradConv3x3 final : public Conv3x3Body {
   struct Workspace {
     float *in, *out, *outside;
   };
+  struct WeightPart {
+    int64_t row_begin, row_end;
+    float *gradient, *sums;
+    bool accumulate = false;
+  };
 
   int64_t tiles(int64_t batch) const;
-  TileRun run(int64_t first, int64_t count) const { return {spec_.height, spec_.width, first, count}; }
   Workspace workspace(int thread) const;
   void pack(TensorView<const float> weights, bool rotated, Tensor<float>& packed) const;
   TileTransform transform_of(const TensorView<const float>& image, const TileRun& tiles) const;
@@ -38,10 +42,11 @@ class WinogradConv3x3 final : public Conv3x3Body {
                                       const TileRun& tiles) const;
   template <class Body>
   void for_blocks(int64_t begin, int64_t end, Body body) const;
-  void backward_input(TensorView<const float> out, TensorView<const float> grad_out, TensorView<float> grad_in,
-                      bool accumulate);
-  void backward_weights(TensorView<const float> in, TensorView<const float> out, TensorView<const float> grad_out,
-                        TensorView<float> grad_weights, TensorView<float> grad_bias);
+  /// The gradient of the weights from one block, for some of the input's channels.
+  void weight_block(const Workspace& work, const TileRun& block, TensorView<const float> in,
+                    TensorView<const float> out, TensorView<const float> grad_out, const WeightPart& part) const;
+  void input_block(const Workspace& work, const TileRun& block, TensorView<const float> out,
+                   TensorView<const float> grad_out, TensorView<float> grad_in, bool accumulate) const;
 
   const Device device_;
   const Conv3x3Spec spec_;

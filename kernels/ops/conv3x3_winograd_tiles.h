@@ -110,9 +110,9 @@ void inverse_tiles(const TileInverse& args) {
       transform_2d<Isa, Row>(
           [&](int r, int c, V& v)
               __attribute__((always_inline)) { load<Isa>(v, from + (r * in + c) * args.plane + channel); },
-          [&](int r, int c, V v) __attribute__((always_inline)) {
+          [&](int r, int c, const V& value) __attribute__((always_inline)) {
             float* const to = pixels[r * out + c] + channel;
-            v += bias;
+            V v = value + bias;
             v = v < least ? least : v;  // NaN stays
             if constexpr (accumulate) {
               V before;

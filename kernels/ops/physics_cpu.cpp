@@ -4,37 +4,15 @@
 #include <cmath>
 
 #include "kernels/ops/complex_patch_cpu.h"
-#include "kernels/ops/likelihood_cpu.h"
 #include "kernels/ops/merge.h"
+#include "kernels/ops/physics_rows_cpu.h"
 #include "kernels/ops/two_tap_cpu.h"
 
 namespace ptyfuse::ops::cpu {
 namespace {
 
-// A complex image is a plane of real and a plane of imaginary parts: every loop runs along rows of floats.
-struct Planes {
-  float* re = nullptr;
-  float* im = nullptr;
-};
-
 constexpr int64_t aligned_floats(int64_t floats) {
   return (floats + 15) / 16 * 16;
-}
-
-// A row of n floats `step` apart, from and to a row without gaps.
-void load_row(const float* in, int64_t step, float* out, int64_t n) {
-  if (step == 1) {
-    std::copy_n(in, n, out);
-    return;
-  }
-  for (int64_t i = 0; i < n; ++i) out[i] = in[i * step];
-}
-void store_row(const float* in, float* out, int64_t step, int64_t n) {
-  if (step == 1) {
-    std::copy_n(in, n, out);
-    return;
-  }
-  for (int64_t i = 0; i < n; ++i) out[i * step] = in[i];
 }
 
 }  // namespace
@@ -43,16 +21,15 @@ void store_row(const float* in, float* out, int64_t step, int64_t n) {
 struct Physics::Call {
   const PhysicsInputs& inputs;
   TensorView<float> grad_amplitude, grad_phase;
-  bool merged = false;                 // the region is a weighted mean of the members' patches, not one padded patch
-  float intensity_scale = 1;           // expected counts per |unscaled Fourier transform|^2
-  float nll_slope = 0, mae_slope = 0;  // of the loss, per used pixel
+  bool merged = false;  // the region is a weighted mean of the members' patches, not one padded patch
+  LossScales scales;
 };
 
 // The scratch of one thread, and the way of one group through it.
 class Physics::Worker {
  public:
   static int64_t floats(const PhysicsSpec& s, int64_t plane, int64_t canvas_plane) {
-    return (3 * s.heads + 2 + 2 * s.probe_modes) * plane + 5 * canvas_plane + tap_row(s) + 3 * image_row(s);
+    return (3 * s.heads + 2 + 2 * s.probe_modes) * plane + 5 * canvas_plane + tap_row(s) + 6 * image_row(s);
   }
 
   Worker(const Physics& physics, const Call& call, float* scratch)
@@ -81,9 +58,9 @@ class Physics::Worker {
     grad_region_.im = take(physics.canvas_plane_);
     inverse_denominator_ = take(physics.canvas_plane_);
     tap_row_ = take(tap_row(spec_));
-    measured_row_ = take(image_row(spec_));
-    counts_row_ = take(image_row(spec_));
-    slope_row_ = take(image_row(spec_));
+    data_row_ = take(image_row(spec_));
+    intensity_row_ = take(image_row(spec_));
+    loss_row_ = {take(image_row(spec_)), take(image_row(spec_)), take(image_row(spec_)), take(image_row(spec_))};
   }
 
   GroupSums group(int64_t b) {
@@ -105,10 +82,11 @@ class Physics::Worker {
       if (!at_origin) add_to_grad_region(b, c);
     }
     if (!backward) return sums;
-    if (call_.merged && !at_origin) multiply(grad_region_, inverse_denominator_, canvas_ * canvas_);
+    if (call_.merged && !at_origin)
+      multiply_row(grad_region_.re, grad_region_.im, inverse_denominator_, canvas_ * canvas_);
     for (int64_t h = 0; h < spec_.heads; ++h) {
       if (at_origin)
-        multiply(patch_, physics_.gain_.data(), pixels_);
+        multiply_row(patch_.re, patch_.im, physics_.gain_.data(), pixels_);
       else
         patch_gradient(b, h);
       store_gradients(b, h);
@@ -123,12 +101,6 @@ class Physics::Worker {
   static void clear(const Planes& planes, int64_t n) {
     std::fill_n(planes.re, n, 0.0F);
     std::fill_n(planes.im, n, 0.0F);
-  }
-  static void multiply(const Planes& planes, const float* by, int64_t n) {
-    for (int64_t i = 0; i < n; ++i) {
-      planes.re[i] *= by[i];
-      planes.im[i] *= by[i];
-    }
   }
   void add_moved(const Planes& in, int64_t in_side, const BilinearAxis& y, const BilinearAxis& x, const Planes& out,
                  int64_t out_side) const {
@@ -153,48 +125,34 @@ class Physics::Worker {
       for (int64_t y = 0; y < side_; ++y) {
         const int64_t at = h * plane_ + y * side_;
         load_row(&amplitude(b, h, y, int64_t{0}), amplitude.stride(3), amplitude_ + at, side_);
-        load_row(&phase(b, h, y, int64_t{0}), phase.stride(3), measured_row_, side_);
-        sine_cosine_row(measured_row_, sine_ + at, cosine_ + at, side_);
+        load_row(&phase(b, h, y, int64_t{0}), phase.stride(3), data_row_, side_);
+        sine_cosine_row(data_row_, sine_ + at, cosine_ + at, side_);
       }
   }
 
-  void patch_by_gain() {
-    const float* gain = physics_.gain_.data();
-    for (int64_t i = 0; i < pixels_; ++i) {
-      patch_.re[i] = gain[i] * amplitude_[i] * cosine_[i];
-      patch_.im[i] = gain[i] * amplitude_[i] * sine_[i];
-    }
-  }
+  void patch_by_gain() { polar_row(physics_.gain_.data(), amplitude_, cosine_, sine_, patch_.re, patch_.im, pixels_); }
 
   void make_region(int64_t b) {
     clear(region_, canvas_ * canvas_);
     if (!call_.merged) {
       for (int64_t y = 0; y < side_; ++y) {
         const int64_t from = y * side_, to = (y + pad_) * canvas_ + pad_;
-        for (int64_t x = 0; x < side_; ++x) {
-          region_.re[to + x] = amplitude_[from + x] * cosine_[from + x];
-          region_.im[to + x] = amplitude_[from + x] * sine_[from + x];
-        }
+        polar_row(nullptr, amplitude_ + from, cosine_ + from, sine_ + from, region_.re + to, region_.im + to, side_);
       }
       return;
     }
     std::fill_n(inverse_denominator_, canvas_ * canvas_, merge_epsilon);
     const float* weight = call_.inputs.weight.data();
     for (int64_t c = 0; c < spec_.members; ++c) {
-      const float* a = amplitude_ + c * plane_;
-      const float* cosine = cosine_ + c * plane_;
-      const float* sine = sine_ + c * plane_;
-      for (int64_t i = 0; i < pixels_; ++i) {
-        const float w = spec_.unmasked_numerator ? a[i] : weight[i] * a[i];
-        patch_.re[i] = w * cosine[i];
-        patch_.im[i] = w * sine[i];
-      }
+      const int64_t at = c * plane_;
+      polar_row(spec_.unmasked_numerator ? nullptr : weight, amplitude_ + at, cosine_ + at, sine_ + at, patch_.re,
+                patch_.im, pixels_);
       const BilinearAxis y = merge_axis(offset_px(b, c)[0]), x = merge_axis(offset_px(b, c)[1]);
       add_moved(patch_, side_, y, x, region_, canvas_);
       add_translated<1>(weight, side_, y, x, inverse_denominator_, canvas_, tap_row_);
     }
     for (int64_t i = 0; i < canvas_ * canvas_; ++i) inverse_denominator_[i] = 1.0F / inverse_denominator_[i];
-    multiply(region_, inverse_denominator_, canvas_ * canvas_);
+    multiply_row(region_.re, region_.im, inverse_denominator_, canvas_ * canvas_);
   }
 
   void extract(int64_t b, int64_t c) {
@@ -219,7 +177,7 @@ class Physics::Worker {
     clear(patch_, pixels_);
     add_moved(grad_region_, canvas_, transposed(merge_axis(offset_px(b, h)[0])),
               transposed(merge_axis(offset_px(b, h)[1])), patch_, side_);
-    if (!spec_.unmasked_numerator) multiply(patch_, call_.inputs.weight.data(), pixels_);
+    if (!spec_.unmasked_numerator) multiply_row(patch_.re, patch_.im, call_.inputs.weight.data(), pixels_);
   }
 
   Planes mode(int64_t k) const { return {field_ + 2 * k * plane_, field_ + (2 * k + 1) * plane_}; }
@@ -229,25 +187,19 @@ class Physics::Worker {
       const Planes psi = mode(k);
       const float* probe_re = physics_.probe_.data() + 2 * k * plane_;
       const float* probe_im = probe_re + plane_;
-      for (int64_t i = 0; i < pixels_; ++i) {
-        psi.re[i] = probe_re[i] * patch_.re[i] - probe_im[i] * patch_.im[i];
-        psi.im[i] = probe_re[i] * patch_.im[i] + probe_im[i] * patch_.re[i];
-      }
-      physics_.forward_.run(psi.re);
+      illuminate_row(probe_re, probe_im, patch_.re, patch_.im, psi.re, psi.im, pixels_);
+      physics_.fft_.forward(psi.re);
     }
   }
 
   void return_to_patch() {
     for (int64_t k = 0; k < spec_.probe_modes; ++k) {
       const Planes g = mode(k);
-      physics_.inverse_.run(g.re);
+      physics_.fft_.inverse(g.re);
       const float* probe_re = physics_.probe_.data() + 2 * k * plane_;
       const float* probe_im = probe_re + plane_;
-      if (k == 0) clear(patch_, pixels_);
-      for (int64_t i = 0; i < pixels_; ++i) {
-        patch_.re[i] += probe_re[i] * g.re[i] + probe_im[i] * g.im[i];
-        patch_.im[i] += probe_re[i] * g.im[i] - probe_im[i] * g.re[i];
-      }
+      const auto add = k == 0 ? illuminate_adjoint_row<false> : illuminate_adjoint_row<true>;
+      add(probe_re, probe_im, g.re, g.im, patch_.re, patch_.im, pixels_);
     }
   }
 
@@ -256,61 +208,36 @@ class Physics::Worker {
   void compare(int64_t b, int64_t c, GroupSums& sums) {
     const TensorView<const float>& measured = call_.inputs.measured;
     const int64_t half = side_ / 2, step = measured.stride(3);
-    const float scale = call_.intensity_scale, to_counts = call_.inputs.measured_scale;
-    const float nll_slope = call_.nll_slope, mae_slope = call_.mae_slope;
-    double nll = 0, mae = 0, slope_sum = 0;
+    double nll = 0, mae = 0, slope = 0;
     for (int64_t y = 0; y < side_; ++y) {
       const float* row = &measured(b, c, (y + half) % side_, int64_t{0});
-      load_row(row + half * step, step, measured_row_, side_ - half);
-      load_row(row, step, measured_row_ + side_ - half, half);
-      const float* mask = physics_.mask_.data() + y * side_;
-      std::fill_n(counts_row_, side_, 0.0F);
+      load_row(row + half * step, step, data_row_, side_ - half);
+      load_row(row, step, data_row_ + side_ - half, half);
       for (int64_t k = 0; k < spec_.probe_modes; ++k) {
-        const float* re = mode(k).re + y * side_;
-        const float* im = mode(k).im + y * side_;
-        for (int64_t x = 0; x < side_; ++x) counts_row_[x] += re[x] * re[x] + im[x] * im[x];
+        const auto add = k == 0 ? intensity_row<false> : intensity_row<true>;
+        add(mode(k).re + y * side_, mode(k).im + y * side_, intensity_row_, side_);
       }
-#pragma omp simd reduction(+ : nll, mae, slope_sum)
-      for (int64_t x = 0; x < side_; ++x) {
-        const float predicted = scale * counts_row_[x], amplitude = std::fabs(to_counts * measured_row_[x]);
-        const PixelLoss poisson = poisson_pixel(predicted, amplitude * amplitude);
-        const PixelLoss absolute = amplitude_pixel(predicted, amplitude);
-        const float slope = nll_slope * poisson.slope + mae_slope * absolute.slope;
-        const bool used = mask[x] != 0.0F;
-        nll += static_cast<double>(used ? poisson.value : 0.0F);
-        mae += static_cast<double>(used ? absolute.value : 0.0F);
-        slope_sum += static_cast<double>(used ? predicted * slope : 0.0F);
-        slope_row_[x] = used ? 2.0F * scale * slope : 0.0F;
-      }
+      loss_row(call_.scales, intensity_row_, data_row_, physics_.mask_.data() + y * side_, loss_row_, side_);
+      nll += sum_row(loss_row_.nll, side_);
+      mae += sum_row(loss_row_.mae, side_);
+      slope += sum_row(loss_row_.log_slope, side_);
       if (!call_.grad_amplitude) continue;
-      for (int64_t k = 0; k < spec_.probe_modes; ++k) {
-        float* re = mode(k).re + y * side_;
-        float* im = mode(k).im + y * side_;
-        for (int64_t x = 0; x < side_; ++x) {
-          re[x] *= slope_row_[x];
-          im[x] *= slope_row_[x];
-        }
-      }
+      for (int64_t k = 0; k < spec_.probe_modes; ++k)
+        multiply_row(mode(k).re + y * side_, mode(k).im + y * side_, loss_row_.field_factor, side_);
     }
     sums.nll += nll;
     sums.mae += mae;
-    sums.slope += slope_sum;
+    sums.slope += slope;
   }
 
   void store_gradients(int64_t b, int64_t h) {
     const TensorView<float>&amplitude = call_.grad_amplitude, &phase = call_.grad_phase;
     for (int64_t y = 0; y < side_; ++y) {
-      const float* re = patch_.re + y * side_;
-      const float* im = patch_.im + y * side_;
-      const float* a = amplitude_ + h * plane_ + y * side_;
-      const float* cosine = cosine_ + h * plane_ + y * side_;
-      const float* sine = sine_ + h * plane_ + y * side_;
-      for (int64_t x = 0; x < side_; ++x) {
-        counts_row_[x] = re[x] * cosine[x] + im[x] * sine[x];
-        slope_row_[x] = a[x] * (im[x] * cosine[x] - re[x] * sine[x]);
-      }
-      store_row(counts_row_, &amplitude(b, h, y, int64_t{0}), amplitude.stride(3), side_);
-      store_row(slope_row_, &phase(b, h, y, int64_t{0}), phase.stride(3), side_);
+      const int64_t in_patch = y * side_, at = h * plane_ + in_patch;
+      polar_gradient_row(amplitude_ + at, cosine_ + at, sine_ + at, patch_.re + in_patch, patch_.im + in_patch,
+                         data_row_, intensity_row_, side_);
+      store_row(data_row_, &amplitude(b, h, y, int64_t{0}), amplitude.stride(3), side_);
+      store_row(intensity_row_, &phase(b, h, y, int64_t{0}), phase.stride(3), side_);
     }
   }
 
@@ -323,7 +250,8 @@ class Physics::Worker {
   float* field_;                        // [modes, 2, plane]: exit wave, far field, and the way back
   Planes region_, grad_region_;
   float* inverse_denominator_;
-  float *tap_row_, *measured_row_, *counts_row_, *slope_row_;
+  float *tap_row_, *data_row_, *intensity_row_;
+  LossRow loss_row_;
 };
 
 Physics::Physics(const Device& device, const PhysicsSpec& spec)
@@ -331,8 +259,7 @@ Physics::Physics(const Device& device, const PhysicsSpec& spec)
       spec_(spec),
       plane_(aligned_floats(spec.side * spec.side)),
       canvas_plane_(aligned_floats(spec.canvas * spec.canvas)),
-      forward_(spec.side, spec.side, FftDirection::forward, {.step = 1, .imaginary = plane_}),
-      inverse_(spec.side, spec.side, FftDirection::inverse, {.step = 1, .imaginary = plane_}),
+      fft_(spec.side, plane_),
       scratch_(device, {device.threads(), aligned_floats(Worker::floats(spec, plane_, canvas_plane_))},
                "physics scratch"),
       probe_(device, {spec.probe_modes, 2, plane_}, "physics probe"),
@@ -371,9 +298,8 @@ PhysicsResult Physics::run(const PhysicsInputs& inputs, TensorView<float> grad_a
                   grad_amplitude,
                   grad_phase,
                   spec_.heads == spec_.members && inputs.weight,
-                  static_cast<float>(scale),
-                  static_cast<float>(inputs.nll_weight * per_pixel),
-                  static_cast<float>(inputs.mae_weight * per_pixel)};
+                  {static_cast<float>(scale), inputs.measured_scale, static_cast<float>(inputs.nll_weight * per_pixel),
+                   static_cast<float>(inputs.mae_weight * per_pixel)}};
   device_.parallel_for(batch, 1, [&](int64_t begin, int64_t end, int thread) {
     Worker worker(*this, call, scratch_.data() + thread * scratch_.shape()[1]);
     for (int64_t b = begin; b < end; ++b) sums_[static_cast<size_t>(b)] = worker.group(b);

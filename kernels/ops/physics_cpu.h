@@ -1,8 +1,8 @@
 #pragma once
 #include <vector>
 
-#include "kernels/ops/fft2_cpu.h"
 #include "kernels/ops/physics.h"
+#include "kernels/ops/split_fft2_cpu.h"
 
 namespace ptyfuse::ops::cpu {
 
@@ -26,7 +26,7 @@ class Physics {
   Device device_;
   PhysicsSpec spec_;
   int64_t plane_, canvas_plane_;  // floats from one plane [N,N] or [Q,Q] to the next
-  FftwPlan forward_, inverse_;
+  SplitFft2 fft_;
   Tensor<float> scratch_;        // [threads, floats of a worker]
   Tensor<float> probe_;          // [modes, 2, plane]
   Tensor<float> mask_;           // [N,N] of 0 and 1, zero frequency at the origin

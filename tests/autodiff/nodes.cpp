@@ -1,0 +1,157 @@
+// Nodes where a value has several readers: what the operations overwrite, the tape must add up.
+#include "autodiff/ops/nodes.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "tests/support/compare.h"
+#include "tests/support/device.h"
+#include "tests/support/random_data.h"
+
+namespace ptyfuse::tests {
+namespace {
+
+using autodiff::Tape;
+using autodiff::TapeMode;
+using autodiff::ValueId;
+
+/// One trainable convolution, and behind it what `branches` records: pairs of outputs whose mean absolute distance from
+/// -1000 is the loss, so that the loss is their mean plus a constant.
+class Fork {
+ public:
+  using Branches = std::vector<std::pair<ValueId, ValueId>> (*)(Tape&, ValueId);
+  static constexpr int64_t batch = 2, side = 8, in_channels = 2, channels = 4;
+
+  explicit Fork(Branches branches)
+      : device_(test_device()),
+        stream_(device_),
+        kernel_(upload<float>(stream_, {3, 3, in_channels, channels},
+                              random_floats(9 * in_channels * channels, -0.5, 0.5, 1))),
+        bias_(upload<float>(stream_, {channels}, random_floats(channels, -0.2, 0.2, 2))),
+        kernel_gradient_(device_, kernel_.shape(), "gradient"),
+        bias_gradient_(device_, bias_.shape(), "gradient"),
+        tape_(device_) {
+    const ValueId x = tape_.input({batch, side, side, in_channels}, "x");
+    const ValueId v = autodiff::conv3x3(tape_, x, tape_.parameter(kernel_.view(), kernel_gradient_.view(), "kernel"),
+                                        tape_.parameter(bias_.view(), bias_gradient_.view(), "bias"),
+                                        ops::ConvActivation::none, ops::Precision::fp32);
+    const auto pairs = branches(tape_, v);
+    losses_.resize(pairs.size());
+    std::vector<ValueId> targets;
+    for (size_t i = 0; i < pairs.size(); ++i) {
+      targets.push_back(tape_.input(tape_.shape(pairs[i].first), "target"));
+      targets.push_back(tape_.input(tape_.shape(pairs[i].first), "target"));
+      autodiff::absolute_error(tape_, pairs[i].first, targets[2 * i], pairs[i].second, targets[2 * i + 1], &losses_[i]);
+    }
+    tape_.plan(TapeMode::training);
+    const std::vector<float> in = random_floats(tape_.value(x).elements(), -1, 1, 3);
+    copy_to_device(stream_, tape_.value(x), in.data(), static_cast<int64_t>(in.size()));
+    for (const ValueId t : targets) {
+      const std::vector<float> far(static_cast<size_t>(tape_.value(t).elements()), -1000.0F);
+      copy_to_device(stream_, tape_.value(t), far.data(), static_cast<int64_t>(far.size()));
+    }
+  }
+
+  double loss() {
+    tape_.parameters_changed();
+    tape_.forward(stream_);
+    double sum = 0;
+    for (const autodiff::AbsoluteErrorLoss& l : losses_) sum += l.value - 2000;
+    return sum;
+  }
+
+  /// The gradient of every parameter against central differences of the loss itself.
+  void check(double tolerance) {
+    for (int run = 0; run < 2; ++run) {  // the second time over memory that holds the first's values
+      loss();
+      tape_.backward(stream_);
+    }
+    expect_differences(kernel_, kernel_gradient_, tolerance);
+    expect_differences(bias_, bias_gradient_, tolerance);
+  }
+
+ private:
+  void expect_differences(Tensor<float>& parameter, const Tensor<float>& gradient, double tolerance) {
+    const std::vector<float> expected = download(stream_, gradient);
+    std::vector<double> difference(expected.size());
+    for (size_t i = 0; i < expected.size(); ++i) {
+      const float at = parameter.data()[i], step = 1.0F / 1024;
+      parameter.data()[i] = at + step;
+      const double up = loss();
+      parameter.data()[i] = at - step;
+      difference[i] = (up - loss()) / (2.0 * step);
+      parameter.data()[i] = at;
+    }
+    EXPECT_WITHIN(relative_l2(expected.data(), difference.data(), parameter.elements()), tolerance);
+  }
+
+  Device device_;
+  Stream stream_;
+  Tensor<float> kernel_, bias_, kernel_gradient_, bias_gradient_;
+  Tape tape_;
+  std::vector<autodiff::AbsoluteErrorLoss> losses_;
+};
+
+TEST(nodes, pooling_and_upsampling_of_one_value_add_their_gradients) {
+  Fork([](Tape& tape, ValueId v) {
+    const ValueId pooled = autodiff::max_pool2(tape, v);
+    const ValueId back = autodiff::max_pool2(tape, autodiff::max_pool2(tape, autodiff::upsample2(tape, v)));
+    return std::vector<std::pair<ValueId, ValueId>>{{pooled, back}};
+  }).check(5e-3);
+}
+
+TEST(nodes, upsampling_adds_where_another_reader_came_first) {
+  Fork([](Tape& tape, ValueId v) {
+    const ValueId back = autodiff::max_pool2(tape, autodiff::upsample2(tape, v));
+    const ValueId again = autodiff::upsample2(tape, autodiff::max_pool2(tape, v));
+    return std::vector<std::pair<ValueId, ValueId>>{{back, again}};
+  }).check(5e-3);
+}
+
+TEST(nodes, heads_of_one_value_add_their_gradients) {
+  Fork([](Tape& tape, ValueId v) {
+    const ops::HeadSpec sigmoid{ops::HeadActivation::sigmoid, ops::HeadActivation::swish};
+    const ops::HeadSpec tanh{ops::HeadActivation::pi_tanh, ops::HeadActivation::pi_tanh};
+    const ValueId padded = autodiff::head(tape, sigmoid, autodiff::max_pool2(tape, v), v, true);
+    const ValueId plain = autodiff::head(tape, tanh, v, {}, false);
+    return std::vector<std::pair<ValueId, ValueId>>{{padded, plain}, {v, autodiff::head(tape, sigmoid, v, {}, false)}};
+  }).check(5e-3);
+}
+
+TEST(nodes, losses_of_one_value_add_their_gradients) {
+  Fork([](Tape& tape, ValueId v) {
+    const ValueId pooled = autodiff::max_pool2(tape, v);
+    const ValueId again = autodiff::max_pool2(tape, autodiff::upsample2(tape, pooled));
+    return std::vector<std::pair<ValueId, ValueId>>{{pooled, again}, {again, pooled}};
+  }).check(5e-3);
+}
+
+TEST(nodes, say_which_shapes_do_not_fit) {
+  const Device device = test_device();
+  Tape tape(device);
+  Tensor<float> kernel(device, {3, 3, 2, 4}, "kernel"), bias(device, {4}, "bias");
+  const ValueId k = tape.parameter(kernel.view(), {}, "kernel"), b = tape.parameter(bias.view(), {}, "bias");
+  const ValueId odd = tape.input({1, 5, 4, 3}, "odd"), even = tape.input({1, 4, 4, 2}, "even");
+  autodiff::PhysicsBinding binding;
+  binding.spec.batch = 1;
+  binding.spec.side = 4;
+  autodiff::AbsoluteErrorLoss loss;
+  const auto expect_named = [](const std::string& message, const char* expected) {
+    EXPECT_NE(message.find(expected), std::string::npos) << message;
+  };
+  expect_named(
+      error_message([&] { autodiff::conv3x3(tape, odd, k, b, ops::ConvActivation::none, ops::Precision::fp32); }),
+      "conv3x3: input [1, 5, 4, 3]");
+  expect_named(error_message([&] { autodiff::max_pool2(tape, odd); }), "even H and W");
+  expect_named(error_message([&] { autodiff::upsample2(tape, b); }), "upsample2: input [4]");
+  expect_named(error_message([&] { autodiff::head(tape, {}, even, even, true); }), "twice the centre's");
+  expect_named(error_message([&] { autodiff::head(tape, {}, even, odd, false); }), "twice the centre's");
+  expect_named(error_message([&] { autodiff::absolute_error(tape, even, odd, even, even, &loss); }), "'odd'");
+  expect_named(error_message([&] { autodiff::physics_loss(tape, even, even, &binding, false); }),
+               "expected [1, 4, 4, 1]");
+}
+
+}  // namespace
+}  // namespace ptyfuse::tests
