@@ -128,6 +128,12 @@ ComplexImage read_hdf5_image(const h5::Dataset& dataset) {
   return image;
 }
 
+h5::Dataset write_hdf5_image(h5::File& file, const std::string& name, const ComplexImage& image) {
+  std::vector<int64_t> shape = {image.depth, image.height, image.width};
+  if (image.depth == 1) shape.erase(shape.begin());
+  return file.write<std::complex<float>>(name, shape, image.data);
+}
+
 std::optional<double> settle_pixel_size(const std::string& path, std::optional<double> stated,
                                         std::optional<double> hint) {
   if (hint && !(*hint > 0 && std::isfinite(*hint)))

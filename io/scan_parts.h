@@ -18,6 +18,9 @@ std::unique_ptr<ScanReader> open_npz_scan(const std::string& path, const ScanHin
 /// Datasets [H,W] or [depth,H,W], complex or real. FileError: another rank, an empty axis, a value that is not finite.
 ComplexImage read_hdf5_image(const h5::Dataset& dataset);
 
+/// One image is written [H,W], a stack [depth,H,W].
+h5::Dataset write_hdf5_image(h5::File& file, const std::string& name, const ComplexImage& image);
+
 /// What the parts of a scan are called in its file, for messages.
 struct PartNames {
   const char* frames = "diffraction";
