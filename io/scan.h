@@ -25,11 +25,11 @@ struct ComplexImage {
 /// What an input may leave open, as the user said it; a file's own statement and the user's must not contradict
 /// (FileError names both).
 struct ScanHints {
-  std::optional<Domain> domain;
-  std::optional<DcPlace> dc;
-  std::optional<AxisOrder> order;
-  std::optional<Origin> origin;
-  std::optional<double> pixel_size_m;
+  std::optional<Domain> domain = {};
+  std::optional<DcPlace> dc = {};
+  std::optional<AxisOrder> order = {};
+  std::optional<Origin> origin = {};
+  std::optional<double> pixel_size_m = {};
 };
 
 /// Everything of a scan but its frames. Positions are of each patch's index N/2, [y,x], in pixels of `object`.

@@ -1,0 +1,390 @@
+// Every bad input is refused with one message that names the file, the dataset and what mends it, and the HDF5 library
+// prints nothing.
+#include <hdf5.h>
+
+#include <cmath>
+#include <fstream>
+#include <limits>
+
+#include "tests/io/scan_fixture.h"
+#include "tests/support/temporary_folder.h"
+
+namespace ptyfuse::tests {
+namespace {
+
+const float nan_value = std::numeric_limits<float>::quiet_NaN();
+const float infinity = std::numeric_limits<float>::infinity();
+
+struct BadScan {
+  const char* name;
+  std::function<void(ScanFile&)> spoil;
+  std::vector<std::string> message;
+  io::ScanHints hints = {};
+};
+
+void write_bytes(io::h5::File& file, const std::string& name, const std::vector<int64_t>& shape, uint8_t value) {
+  int64_t n = 1;
+  for (int64_t e : shape) n *= e;
+  file.write<uint8_t>(name, shape, std::vector<uint8_t>(static_cast<size_t>(n), value));
+}
+
+const BadScan bad_scans[] = {
+    {"no_frames",
+     [](ScanFile& s) { s.omit = {"diffraction"}; },
+     {"diffraction", "is missing", "positions_px, probe", "convert"}},
+    {"no_positions", [](ScanFile& s) { s.omit = {"positions_px"}; }, {"positions_px", "is missing", "[S,2]"}},
+    {"frames_not_square",
+     [](ScanFile& s) {
+       s.frame_shape = {3, 2, 8};
+     },
+     {"diffraction", "[3, 2, 8]", "[S,N,N]"}},
+    {"frames_rank_2",
+     [](ScanFile& s) {
+       s.frame_shape = {12, 4};
+     },
+     {"diffraction", "[12, 4]", "[S,N,N]"}},
+    {"positions_short",
+     [](ScanFile& s) {
+       s.positions = {0, 1, 2, 3};
+       s.positions_shape = {2, 2};
+     },
+     {"positions_px", "[2, 2]", "[3, 2]"}},
+    {"positions_transposed",
+     [](ScanFile& s) {
+       s.positions_shape = {2, 3};
+     },
+     {"positions_px", "[2, 3]", "[3, 2]"}},
+    {"position_nan", [](ScanFile& s) { s.positions[3] = NAN; }, {"positions_px", "position 1", "finite"}},
+    {"position_infinite", [](ScanFile& s) { s.positions[4] = INFINITY; }, {"positions_px", "position 2", "finite"}},
+    {"domain_missing",
+     [](ScanFile& s) { s.domain.reset(); },
+     {"diffraction", "'domain' is missing", "--domain counts", "--domain amplitude"}},
+    {"domain_unknown",
+     [](ScanFile& s) { s.domain = "intensity"; },
+     {"diffraction", "'intensity'", "'counts' or 'amplitude'", "--domain"}},
+    {"domain_contradicted",
+     [](ScanFile&) {},
+     {"diffraction", "'counts'", "--domain amplitude"},
+     {.domain = io::Domain::amplitude}},
+    {"dc_missing", [](ScanFile& s) { s.dc.reset(); }, {"diffraction", "'dc' is missing", "--dc centre", "--dc corner"}},
+    {"dc_unknown", [](ScanFile& s) { s.dc = "middle"; }, {"diffraction", "'middle'", "--dc"}},
+    {"dc_contradicted", [](ScanFile&) {}, {"diffraction", "'centre'", "--dc corner"}, {.dc = io::DcPlace::corner}},
+    {"origin_missing",
+     [](ScanFile& s) { s.origin.reset(); },
+     {"positions_px", "'origin' is missing", "--origin corner", "--origin centre"}},
+    {"origin_unknown", [](ScanFile& s) { s.origin = "edge"; }, {"positions_px", "'edge'", "--origin"}},
+    {"origin_contradicted",
+     [](ScanFile&) {},
+     {"positions_px", "'corner'", "--origin centre"},
+     {.origin = io::Origin::centre}},
+    {"order_contradicted", [](ScanFile&) {}, {"positions_px", "'yx'", "--order xy"}, {.order = io::AxisOrder::xy}},
+    {"pixel_size_contradicted",
+     [](ScanFile& s) { s.extra = [](io::h5::File& f) { f.set_number("pixel_size_m", 2e-8); }; },
+     {"2e-08", "--pixel-size-m 3e-08"},
+     {.pixel_size_m = 3e-8}},
+    {"pixel_size_negative",
+     [](ScanFile& s) { s.extra = [](io::h5::File& f) { f.set_number("pixel_size_m", -1); }; },
+     {"'pixel_size_m' is -1", "positive"}},
+    {"another_format",
+     [](ScanFile& s) { s.format = "ptyfuse-reconstruction"; },
+     {"'ptyfuse-reconstruction'", "'ptyfuse-scan'"}},
+    {"another_version",
+     [](ScanFile& s) { s.extra = [](io::h5::File& f) { f.set_integer("version", 7); }; },
+     {"version 7", "version 1"}},
+    {"probe_of_another_size",
+     [](ScanFile& s) {
+       s.probe.resize(4);
+       s.probe_shape = {2, 2};
+     },
+     {"probe", "2 x 2", "4 x 4"}},
+    {"probe_rank_1", [](ScanFile& s) { s.probe_shape = {16}; }, {"probe", "[16]", "[H,W]"}},
+    {"probe_zero", [](ScanFile& s) { s.probe.assign(16, Complex()); }, {"probe", "zero everywhere"}},
+    {"probe_nan", [](ScanFile& s) { s.probe[6] = Complex(0, nan_value); }, {"probe", "[0, 1, 2]", "finite"}},
+    {"mask_of_another_size",
+     [](ScanFile& s) { s.extra = [](io::h5::File& f) {
+                         write_bytes(f, "mask", {3, 3}, 1);
+                       }; },
+     {"mask", "[3, 3]", "[4, 4]"}},
+    {"mask_all_zero",
+     [](ScanFile& s) { s.extra = [](io::h5::File& f) {
+                         write_bytes(f, "mask", {4, 4}, 0);
+                       }; },
+     {"mask", "every pixel"}},
+    {"mask_of_twos",
+     [](ScanFile& s) { s.extra = [](io::h5::File& f) {
+                         write_bytes(f, "mask", {4, 4}, 2);
+                       }; },
+     {"mask", "holds 2"}},
+    {"object_infinite",
+     [](ScanFile& s) {
+       s.extra = [](io::h5::File& f) { f.write<Complex>("object", {1, 2}, std::vector<Complex>{1, infinity}); };
+     },
+     {"object", "[0, 0, 1]", "finite"}},
+    {"several_objects_without_index",
+     [](ScanFile& s) {
+       s.extra = [](io::h5::File& f) { f.write<Complex>("object", {2, 1, 1}, std::vector<Complex>(2, 1)); };
+     },
+     {"object_index", "is missing", "2 images"}},
+    {"object_index_out_of_range",
+     [](ScanFile& s) {
+       s.extra = [](io::h5::File& f) {
+         f.write<Complex>("object", {2, 1, 1}, std::vector<Complex>(2, 1));
+         f.write<int32_t>("object_index", {3}, std::vector<int32_t>{0, 1, 2});
+       };
+     },
+     {"object_index", "entry 2 is 2", "0 to 1"}},
+    {"object_index_short",
+     [](ScanFile& s) {
+       s.extra = [](io::h5::File& f) { f.write<int32_t>("object_index", {2}, std::vector<int32_t>{0, 0}); };
+     },
+     {"object_index", "2 entries for 3 frames"}},
+    {"group_out_of_range",
+     [](ScanFile& s) {
+       s.extra = [](io::h5::File& f) { f.write<int64_t>("groups", {2, 2}, std::vector<int64_t>{0, 1, 2, 3}); };
+     },
+     {"groups", "group 1 names frame 3", "0 to 2"}},
+    {"group_negative",
+     [](ScanFile& s) {
+       s.extra = [](io::h5::File& f) { f.write<int64_t>("groups", {1, 2}, std::vector<int64_t>{-1, 1}); };
+     },
+     {"groups", "group 0 names frame -1"}},
+    {"groups_rank_1",
+     [](ScanFile& s) {
+       s.extra = [](io::h5::File& f) { f.write<int64_t>("groups", {2}, std::vector<int64_t>{0, 1}); };
+     },
+     {"groups", "[2]", "[groups, members]"}},
+    {"frames_of_complex",
+     [](ScanFile& s) {
+       s.omit = {"diffraction"};
+       s.extra = [](io::h5::File& f) { f.write<Complex>("diffraction", {3, 4, 4}, std::vector<Complex>(48)); };
+     },
+     {"diffraction", "complex64", "integers or reals"}},
+    {"frames_never_written",
+     [](ScanFile& s) {
+       s.omit = {"diffraction"};
+       s.extra = [](io::h5::File& f) {
+         f.create_dataset<uint16_t>("diffraction", {100000, 1024, 1024}, {{1, 1024, 1024}, 1});
+       };
+     },
+     {"diffraction", "no data was ever written"}},
+    {"frames_mostly_claimed",
+     [](ScanFile& s) {
+       s.omit = {"diffraction"};
+       s.extra = [](io::h5::File& f) {
+         io::h5::Dataset data = f.create_dataset<uint16_t>("diffraction", {100000, 64, 64}, {{1, 64, 64}, 1});
+         data.write_rows<uint16_t>(0, 1, std::vector<uint16_t>(4096, 1));
+       };
+     },
+     {"diffraction", "claims 819200000 bytes", "incomplete or damaged"}},
+    {"no_frames_at_all",
+     [](ScanFile& s) {
+       s.counts.clear();
+       s.frame_shape = {0, 4, 4};
+     },
+     {"diffraction", "[0, 4, 4]"}},
+};
+
+TEST(scan_errors, opening_names_file_dataset_and_remedy) {
+  const TemporaryFolder folder;
+  for (const BadScan& bad : bad_scans) {
+    SCOPED_TRACE(bad.name);
+    const std::string path = folder.file(std::string(bad.name) + ".h5");
+    ScanFile scan;
+    bad.spoil(scan);
+    scan.write(path);
+    const std::string message = file_error_of([&] { io::open_scan(path, bad.hints); });
+    expect_parts(message, {path});
+    expect_parts(message, bad.message);
+  }
+}
+
+TEST(scan_errors, hints_supply_what_a_file_leaves_open) {
+  const TemporaryFolder folder;
+  ScanFile scan;
+  scan.domain.reset();
+  scan.dc.reset();
+  scan.origin.reset();
+  scan.format.reset();
+  scan.write(folder.file("bare.h5"));
+  const io::ScanHints hints{.domain = io::Domain::amplitude,
+                            .dc = io::DcPlace::centre,
+                            .order = io::AxisOrder::xy,
+                            .origin = io::Origin::centre,
+                            .pixel_size_m = 1e-8};
+  const auto reader = io::open_scan(folder.file("bare.h5"), hints);
+  EXPECT_EQ(reader->info().domain, io::Domain::amplitude);
+  EXPECT_EQ(reader->info().positions_px[1], (std::array<double, 2>{3.5, 2}));
+  EXPECT_EQ(reader->info().pixel_size_m, 1e-8);
+}
+
+struct BadValue {
+  const char* name;
+  float value;
+  const char* domain;
+  std::vector<std::string> message;
+};
+const BadValue bad_values[] = {
+    {"nan", nan_value, "counts", {"frame 2, pixel [1, 3] is NaN", "count"}},
+    {"infinite", infinity, "counts", {"frame 2, pixel [1, 3] is infinite"}},
+    {"negative", -1, "counts", {"frame 2, pixel [1, 3] is negative (-1)"}},
+    {"nan_amplitude", nan_value, "amplitude", {"frame 2, pixel [1, 3] is NaN", "amplitude"}},
+    {"infinite_amplitude", infinity, "amplitude", {"frame 2, pixel [1, 3] is infinite"}},
+    {"negative_amplitude", -0.5f, "amplitude", {"frame 2, pixel [1, 3] is negative (-0.5)"}},
+};
+
+TEST(scan_errors, reading_names_frame_and_pixel_as_the_file_has_them) {
+  const TemporaryFolder folder;
+  for (const BadValue& bad : bad_values)
+    for (const char* dc : {"centre", "corner"}) {
+      SCOPED_TRACE(std::string(bad.name) + " " + dc);
+      const std::string path = folder.file(std::string(bad.name) + dc + ".h5");
+      ScanFile scan;
+      scan.as_float = true;
+      scan.domain = bad.domain;
+      scan.dc = dc;
+      scan.counts[2 * 16 + 1 * 4 + 3] = bad.value;
+      scan.write(path);
+      const auto reader = io::open_scan(path);
+      const std::string message = file_error_of([&] { read_all(*reader); });
+      expect_parts(message, {path, "diffraction"});
+      expect_parts(message, bad.message);
+      std::vector<float> two(32);
+      reader->read_amplitude(0, 2, two);
+      const float raw = dc == std::string("centre") ? 25 : 225;
+      EXPECT_EQ(two[5], bad.domain == std::string("counts") ? std::sqrt(raw) : raw);
+    }
+}
+
+TEST(scan_errors, a_masked_pixel_may_hold_anything) {
+  const TemporaryFolder folder;
+  ScanFile scan;
+  scan.as_float = true;
+  scan.dc = "corner";
+  scan.counts[16 + 0 * 4 + 1] = nan_value;
+  scan.extra = [](io::h5::File& f) {
+    std::vector<uint8_t> mask(16, 1);
+    mask[1] = 0;
+    f.write<uint8_t>("mask", {4, 4}, mask);
+  };
+  scan.write(folder.file("masked.h5"));
+  const auto reader = io::open_scan(folder.file("masked.h5"));
+  const std::vector<float> amplitude = read_all(*reader);
+  EXPECT_EQ(reader->info().mask[2 * 4 + 3], 0);
+  EXPECT_EQ(amplitude[16 + 2 * 4 + 3], 0.0f);
+  EXPECT_EQ(amplitude[16 + 2 * 4 + 2], 16.0f);
+}
+
+TEST(scan_errors, frames_outside_the_scan) {
+  const TemporaryFolder folder;
+  ScanFile().write(folder.file("scan.h5"));
+  const auto reader = io::open_scan(folder.file("scan.h5"));
+  std::vector<float> out(32);
+  expect_parts(file_error_of([&] { reader->read_amplitude(2, 2, out); }), {"2 frames from 2", "0 to 2"});
+  expect_parts(file_error_of([&] { reader->read_amplitude(-1, 2, out); }), {"from -1"});
+  expect_parts(file_error_of([&] { reader->read_amplitude(0, 3, out); }), {"room for 32 values", "3 frames"});
+}
+
+TEST(scan_errors, what_is_not_a_scan_file) {
+  const TemporaryFolder folder;
+  const auto message = [&](const std::string& name) {
+    return file_error_of([&] { io::open_scan(folder.file(name)); });
+  };
+  std::ofstream(folder.file("text.h5")) << "frames: none, this is a text\n";
+  std::ofstream(folder.file("empty.h5"));
+  std::filesystem::create_directory(folder.file("folder"));
+  std::filesystem::create_directory(folder.file("run"));
+  std::ofstream(folder.file("run/model.h5"));
+  expect_parts(message("text.h5"), {folder.file("text.h5"), "neither an HDF5 scan file nor an NPZ"});
+  expect_parts(message("empty.h5"), {folder.file("empty.h5"), "is empty"});
+  expect_parts(message("folder"), {folder.file("folder"), "is a folder"});
+  expect_parts(message("run"), {"is a run folder"});
+  expect_parts(message("absent.h5"), {folder.file("absent.h5"), "no such file"});
+}
+
+TEST(scan_errors, truncated_anywhere) {
+  const TemporaryFolder folder;
+  const std::string whole = folder.file("whole.h5"), cut = folder.file("cut.h5");
+  ScanFile scan;
+  scan.frames = 40;
+  scan.frame_shape = {40, 64, 64};
+  scan.positions.assign(80, 1.0);
+  scan.positions_shape = {40, 2};
+  scan.counts.assign(40 * 64 * 64, 3);
+  scan.omit = {"probe"};
+  scan.write(whole);
+  const auto bytes = static_cast<int64_t>(std::filesystem::file_size(whole));
+  for (int64_t keep : {int64_t{9}, int64_t{64}, int64_t{600}, bytes / 2, bytes - 1}) {
+    SCOPED_TRACE(keep);
+    std::filesystem::copy_file(whole, cut, std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::resize_file(cut, static_cast<uintmax_t>(keep));
+    expect_parts(file_error_of([&] { read_all(*io::open_scan(cut)); }), {cut});
+  }
+}
+
+TEST(scan_errors, a_file_cut_while_open_fails_in_words) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("scan.h5");
+  ScanFile scan;
+  scan.frames = 40;
+  scan.frame_shape = {40, 64, 64};
+  scan.positions.assign(80, 1.0);
+  scan.positions_shape = {40, 2};
+  scan.counts.assign(40 * 64 * 64, 3);
+  scan.omit = {"probe"};
+  scan.storage = {{1, 64, 64}, 1};
+  scan.write(path);
+  const auto reader = io::open_scan(path);
+  std::filesystem::resize_file(path, 3000);
+  expect_parts(file_error_of([&] { read_all(*reader); }),
+               {path, "diffraction", "cannot be read", "truncated or damaged"});
+}
+
+TEST(scan_errors, a_file_that_vanishes) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("scan.h5");
+  ScanFile().write(path);
+  std::filesystem::remove(path);
+  expect_parts(file_error_of([&] { io::open_scan(path); }), {path, "no such file"});
+}
+
+/// Links `name` in the file to `dataset` of another file.
+void link_to(const std::string& path, const std::string& name, const std::string& target, const std::string& dataset) {
+  const io::h5::Lock lock;
+  const io::h5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+  ASSERT_GE(H5Lcreate_external(target.c_str(), dataset.c_str(), file.get(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT), 0);
+}
+
+TEST(scan_errors, external_links_stay_in_the_folder) {
+  const TemporaryFolder folder;
+  ScanFile().write(folder.file("data.h5"));
+  std::filesystem::create_directory(folder.file("below"));
+  const std::string path = folder.file("below/scan.h5"), beside = folder.file("beside.h5");
+  for (const std::string& target : {folder.file("data.h5"), std::string("../data.h5")}) {
+    SCOPED_TRACE(target);
+    ScanFile scan;
+    scan.omit = {"diffraction"};
+    scan.write(path);
+    link_to(path, "diffraction", target, "diffraction");
+    expect_parts(file_error_of([&] { io::open_scan(path); }),
+                 {path, "diffraction", "external link", target, "refused"});
+  }
+  ScanFile scan;
+  scan.omit = {"diffraction"};
+  scan.write(beside);
+  link_to(beside, "diffraction", "data.h5", "diffraction");
+  EXPECT_EQ(read_all(*io::open_scan(beside))[7], 7.0f);
+
+  // A chain: the first link is harmless, the second climbs.
+  scan.write(path);
+  link_to(path, "diffraction", "other.h5", "linked");
+  ScanFile().write(folder.file("below/other.h5"));
+  link_to(folder.file("below/other.h5"), "linked", "../data.h5", "diffraction");
+  expect_parts(file_error_of([&] { io::open_scan(path); }), {path, "diffraction", "../data.h5", "refused"});
+
+  scan.write(path);
+  link_to(path, "diffraction", "absent.h5", "diffraction");
+  expect_parts(file_error_of([&] { io::open_scan(path); }), {path, "diffraction", "cannot be opened"});
+}
+
+}  // namespace
+}  // namespace ptyfuse::tests
