@@ -72,13 +72,13 @@ void projective(Stream& stream, TensorView<const complex64> in, TensorView<const
               target[i] = 0;
               if (!touches(source.y[i], source.x[i], height, width)) continue;
               const BilinearCorners c = bilinear_corners(source.y[i], source.x[i]);
-              const complex64* const corner = image + c.y * width + c.x;
+              const int64_t corner = c.y * width + c.x;
               const bool up = c.y >= 0, down = c.y + 1 < height, left = c.x >= 0, right = c.x + 1 < width;
               complex64 sum;
-              if (up && left) sum += c.w00 * corner[0];
-              if (up && right) sum += c.w01 * corner[1];
-              if (down && left) sum += c.w10 * corner[width];
-              if (down && right) sum += c.w11 * corner[width + 1];
+              if (up && left) sum += c.w00 * image[corner];
+              if (up && right) sum += c.w01 * image[corner + 1];
+              if (down && left) sum += c.w10 * image[corner + width];
+              if (down && right) sum += c.w11 * image[corner + width + 1];
               target[i] = sum;
             }
           }
@@ -107,12 +107,12 @@ void projective_adjoint(Stream& stream, TensorView<const complex64> grad_out, Te
         for (int64_t i = 0; i < count; ++i) {
           if (!touches(source.y[i], source.x[i], height, width)) continue;
           const BilinearCorners c = bilinear_corners(source.y[i], source.x[i]);
-          complex64* const corner = image + c.y * width + c.x;
+          const int64_t corner = c.y * width + c.x;
           const bool up = owned(c.y), down = owned(c.y + 1), left = c.x >= 0, right = c.x + 1 < width;
-          if (up && left) corner[0] += c.w00 * gradient[i];
-          if (up && right) corner[1] += c.w01 * gradient[i];
-          if (down && left) corner[width] += c.w10 * gradient[i];
-          if (down && right) corner[width + 1] += c.w11 * gradient[i];
+          if (up && left) image[corner] += c.w00 * gradient[i];
+          if (up && right) image[corner + 1] += c.w01 * gradient[i];
+          if (down && left) image[corner + width] += c.w10 * gradient[i];
+          if (down && right) image[corner + width + 1] += c.w11 * gradient[i];
         }
       }
     }
