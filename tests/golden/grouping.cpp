@@ -8,7 +8,9 @@
 #include <set>
 
 #include "kernels/device/error.h"
+#include "kernels/ops/normalise.h"
 #include "tests/support/compare.h"
+#include "tests/support/device.h"
 #include "tests/support/golden.h"
 
 namespace ptyfuse {
@@ -136,6 +138,20 @@ TEST(golden, grouping_errors) {
   EXPECT_THROW(make_groups(positions, {.members = 4, .groups = more, .neighbors = 3, .oversample = true}), Error);
   EXPECT_NE(errors.find("K<C"), std::string::npos);
   EXPECT_THROW(make_groups(positions, {.members = 4, .neighbors = 3, .exclude_seed = true}), Error);
+}
+
+TEST(golden, grouping_normalise) {
+  SKIP_WITHOUT_GOLDEN("grouping.h5");
+  const GoldenFile file("grouping.h5");
+  const auto shape = file.shape("normalize/diffraction");  // [G,N,N,C]
+  const auto amplitude = file.read<float>("normalize/diffraction"), expected = file.read<float>("normalize/X");
+  Stream stream(tests::test_device());
+  const auto in = tests::upload<float>(stream, {shape[0], shape[1], shape[2], shape[3]}, amplitude);
+  Tensor<float> out(stream.device(), in.shape(), "X");
+  const double half = static_cast<double>(shape[1]) / 2, images = static_cast<double>(shape[0] * shape[3]);
+  const double factor = std::sqrt(half * half / (ops::sum_of_squares(stream, in.view()) / images));
+  ops::scale(stream, in.view(), static_cast<float>(factor), out.view());
+  EXPECT_WITHIN(tests::relative_l2(tests::download(stream, out).data(), expected.data(), out.elements()), 1e-7);
 }
 
 }  // namespace
