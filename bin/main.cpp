@@ -1,1 +1,76 @@
-int main() { return 0; }
+// The command line: arguments -> configuration -> engine -> io. No maths here.
+#include <cstdio>
+#include <new>
+
+#include "bin/command.h"
+#include "bin/signals.h"
+#include "io/file_error.h"
+#include "kernels/device/error.h"
+
+namespace {
+
+using namespace ptyfuse;
+
+constexpr int exit_failed = 1, exit_usage = 2, exit_stopped = 130;
+
+int fail(const char* what, int code) {
+  std::fprintf(stderr, "ptyfuse: error: %s\n", what);
+  return code;
+}
+
+int run_guarded(cli::Command& command) {
+  try {
+    command.apply_options();
+    return command.run();
+  } catch (const UsageError& e) {
+    return fail(e.what(), exit_usage);
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::cancelled) return fail(e.what(), exit_failed);
+    std::fprintf(stderr, "ptyfuse: stopped: %s\n", e.what());
+    return exit_stopped;
+  } catch (const std::bad_alloc&) {
+    return fail("out of memory; use a smaller --batch or --host-memory", exit_failed);
+  } catch (const std::exception& e) {
+    return fail(e.what(), exit_failed);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  cli::catch_stop_signals();
+  CLI::App app("ptyfuse reconstructs objects from ptychographic scans: simulate, train, reconstruct, refine, evaluate.",
+               "ptyfuse");
+  app.set_version_flag("--version", std::string("ptyfuse ") + PTYFUSE_VERSION);
+  app.require_subcommand(1);
+  app.footer(
+      "Start here:\n"
+      "  ptyfuse info SCAN.h5                       what is in a scan, and whether it is sound\n"
+      "  ptyfuse train SCAN.h5 -o RUN               learn to invert its diffraction patterns\n"
+      "  ptyfuse reconstruct RUN SCAN.h5 -o R.h5 --png R.png --polish 2\n"
+      "  ptyfuse evaluate R.h5 --truth SCAN.h5 -o METRICS.json\n"
+      "'ptyfuse COMMAND --help' explains each with examples.");
+  std::vector<std::unique_ptr<cli::Command>> commands;
+  commands.push_back(cli::make_simulate_command());
+  commands.push_back(cli::make_info_command());
+  commands.push_back(cli::make_train_command());
+  commands.push_back(cli::make_reconstruct_command());
+  commands.push_back(cli::make_refine_command());
+  commands.push_back(cli::make_evaluate_command());
+  commands.push_back(cli::make_convert_command());
+  commands.push_back(cli::make_bench_command());
+  commands.push_back(cli::make_devices_command());
+  for (const auto& command : commands) command->declare_all(*app.add_subcommand(command->name()));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
+    std::string where = "ptyfuse";
+    for (const CLI::App* sub : app.get_subcommands()) where += " " + sub->get_name();
+    std::fprintf(stderr, "ptyfuse: error: %s\nSee '%s --help'.\n", e.what(), where.c_str());
+    return exit_usage;
+  }
+  for (const auto& command : commands)
+    if (app.got_subcommand(command->name())) return run_guarded(*command);
+  return exit_usage;
+}

@@ -40,6 +40,8 @@ struct GeneratorConfig {
 
 /// What a user sets for training; names are those of the command line (--filters-scale is filters_scale).
 struct TrainConfig {
+  std::string scans;         ///< files, separated by ':'
+  int64_t side_px = 0;       ///< N; 0: the scan's
   Method method = Method::pinn;
   int64_t gridsize = 2;
   double filters_scale = 2;
@@ -51,7 +53,7 @@ struct TrainConfig {
   int64_t neighbors = 4;     ///< K
   bool oversample = false;
   bool exclude_seed = false;
-  double nll_weight = 1, mae_weight = 0, tv_weight = 0;
+  double nll_weight = 1, mae_weight = 0;
   double learning_rate = 1e-3;
   Schedule schedule = Schedule::plateau;
   Clip clip = Clip::none;

@@ -38,8 +38,8 @@ Buffer::Buffer(const Device& device, int64_t bytes, std::string name) : bytes_(b
   data_ = std::aligned_alloc(64, (static_cast<size_t>(bytes) + 63) / 64 * 64);
   if (data_ == nullptr) {
     device.state_->memory.give_back(bytes);
-    throw Error(ErrorKind::memory, "out of memory: buffer '" + name_ + "' needs " + human(bytes) +
-                                       "; use a smaller batch");
+    throw Error(ErrorKind::memory,
+                "out of memory: buffer '" + name_ + "' needs " + human(bytes) + "; use a smaller batch");
   }
   state_ = device.state_;
 }

@@ -65,22 +65,37 @@ Device Device::cpu(const CpuOptions& options) {
   return Device(std::make_shared<State>(detect_cpu(), threads, options.memory_limit_bytes));
 }
 
-DeviceKind Device::kind() const { return DeviceKind::cpu; }
-std::string Device::name() const { return "cpu"; }
-int Device::threads() const { return state_->pool.threads(); }
-const CpuFeatures& Device::cpu_features() const { return state_->features; }
-int64_t Device::memory_limit_bytes() const { return state_->memory.limit_bytes(); }
-int64_t Device::memory_in_use_bytes() const { return state_->memory.in_use_bytes(); }
-int64_t Device::memory_peak_bytes() const { return state_->memory.peak_bytes(); }
+DeviceKind Device::kind() const {
+  return DeviceKind::cpu;
+}
+std::string Device::name() const {
+  return "cpu";
+}
+int Device::threads() const {
+  return state_->pool.threads();
+}
+const CpuFeatures& Device::cpu_features() const {
+  return state_->features;
+}
+int64_t Device::memory_limit_bytes() const {
+  return state_->memory.limit_bytes();
+}
+int64_t Device::memory_in_use_bytes() const {
+  return state_->memory.in_use_bytes();
+}
+int64_t Device::memory_peak_bytes() const {
+  return state_->memory.peak_bytes();
+}
 
 std::string Device::description() const {
   const CpuFeatures& f = cpu_features();
   return f.name + ", " + std::to_string(threads()) + (threads() == 1 ? " thread, " : " threads, ") +
-         (f.amx_bf16 ? "AVX-512 and AMX" : f.avx512 ? "AVX-512" : "AVX2");
+         (f.amx_bf16 ? "AVX-512 and AMX"
+          : f.avx512 ? "AVX-512"
+                     : "AVX2");
 }
 
-void Device::parallel_for(int64_t count, int64_t grain,
-                          const std::function<void(int64_t, int64_t, int)>& body) const {
+void Device::parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t, int)>& body) const {
   state_->pool.run(count, grain, body);
 }
 

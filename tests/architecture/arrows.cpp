@@ -42,7 +42,8 @@ TEST(architecture, arrows_point_one_way) {
         std::smatch match;
         if (!std::regex_search(line, match, include)) continue;
         const std::string target = match[1];
-        ASSERT_TRUE(fs::exists(root / target)) << self << " includes " << target << ", which is not a path from the root";
+        ASSERT_TRUE(fs::exists(root / target))
+            << self << " includes " << target << ", which is not a path from the root";
         EXPECT_TRUE(allowed.at(room_of(self)).count(room_of(target))) << self << " must not include " << target;
       }
     }

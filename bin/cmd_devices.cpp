@@ -1,0 +1,38 @@
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "bin/command.h"
+
+namespace ptyfuse::cli {
+namespace {
+
+class DevicesCommand : public Command {
+ public:
+  const char* name() const override { return "devices"; }
+  const char* summary() const override {
+    return "List the devices, their memory and abilities, and which one is chosen.";
+  }
+  const char* lesson() const override { return "Example:\n  ptyfuse devices\n"; }
+  void declare(CLI::App&) override {}
+  int run() override {
+    const Device cpu = Device::cpu({.threads = static_cast<int>(globals().threads)});
+    const double memory_gib =
+        static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE)) / 0x1p30;
+    const CpuFeatures& f = cpu.cpu_features();
+    std::printf("cpu  %s\n     memory %.1f GiB; AVX2 yes, AVX-512 %s, AMX bf16 %s; convolutions in %s\n",
+                cpu.description().c_str(), memory_gib, f.avx512 ? "yes" : "no", f.amx_bf16 ? "yes" : "no",
+                f.amx_bf16 ? "bf16 (--precision auto)" : "fp32 (--precision auto)");
+    std::printf("cuda none: this build has no CUDA device\n");
+    std::printf("auto chooses cpu\n");
+    return 0;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_devices_command() {
+  return std::make_unique<DevicesCommand>();
+}
+
+}  // namespace ptyfuse::cli

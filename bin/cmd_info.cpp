@@ -1,0 +1,182 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "bin/command.h"
+#include "bin/scan_hints.h"
+#include "engine/grouping.h"
+#include "engine/probe.h"
+#include "engine/run_folder.h"
+#include "io/file_kind.h"
+#include "io/reconstruction_file.h"
+#include "io/scan.h"
+
+namespace ptyfuse::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+// A description is a list of named facts; it prints as aligned lines or as one JSON object.
+void print_facts(const ordered_json& facts, bool json) {
+  if (json) {
+    std::printf("%s\n", facts.dump(2).c_str());
+    return;
+  }
+  for (const auto& [key, value] : facts.items()) {
+    std::string name = key;
+    std::replace(name.begin(), name.end(), '_', ' ');
+    std::printf("%-22s %s\n", name.c_str(), value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
+  }
+}
+
+// Frames read at a time when all are checked.
+constexpr int64_t frames_at_a_time = 64;
+
+ordered_json scan_facts(io::ScanReader& scan, const RunControl& control) {
+  const io::ScanInfo& s = scan.info();
+  ordered_json facts;
+  facts["format"] = s.format;
+  facts["frames"] = s.frames;
+  facts["side_px"] = s.side_px;
+  facts["frame_type"] = s.frame_type;
+  facts["domain"] = s.domain == io::Domain::counts ? "counts" : "amplitude";
+  facts["dc"] = s.dc == io::DcPlace::centre ? "centre" : "corner";
+
+  double power = 0, brightest = 0;
+  int64_t dark = 0;
+  std::vector<float> frames(static_cast<size_t>(frames_at_a_time * s.side_px * s.side_px));
+  for (int64_t first = 0; first < s.frames; first += frames_at_a_time) {
+    if (control.stop_requested()) throw Error(ErrorKind::cancelled, "check stopped");
+    const int64_t count = std::min(frames_at_a_time, s.frames - first);
+    const size_t pixels = static_cast<size_t>(s.side_px * s.side_px);
+    scan.read_amplitude(first, count, std::span(frames).first(static_cast<size_t>(count) * pixels));
+    for (size_t f = 0; f < static_cast<size_t>(count); ++f) {
+      double sum = 0;
+      for (size_t i = f * pixels; i < (f + 1) * pixels; ++i) {
+        const double v = frames[i];
+        sum += v * v;
+        brightest = std::max(brightest, v * v);
+      }
+      power += sum;
+      dark += sum == 0 ? 1 : 0;
+    }
+  }
+  facts["mean_counts_per_frame"] = power / static_cast<double>(s.frames);
+  facts["brightest_pixel"] = brightest;
+  facts["all_zero_frames"] = dark;
+
+  std::array<double, 2> low{INFINITY, INFINITY}, high{-INFINITY, -INFINITY};
+  for (const auto& p : s.positions_px)
+    for (size_t a = 0; a < 2; ++a) {
+      low[a] = std::min(low[a], p[a]);
+      high[a] = std::max(high[a], p[a]);
+    }
+  facts["scan_area_px"] = {high[0] - low[0], high[1] - low[1]};
+  if (s.frames > 1) {
+    const std::vector<int64_t> near = nearest_neighbors(s.positions_px, 1);
+    std::vector<double> steps;
+    for (size_t i = 0; i < near.size(); ++i) {
+      const auto& a = s.positions_px[i];
+      const auto& b = s.positions_px[static_cast<size_t>(near[i])];
+      steps.push_back(std::hypot(a[0] - b[0], a[1] - b[1]));
+    }
+    std::nth_element(steps.begin(), steps.begin() + static_cast<std::ptrdiff_t>(steps.size() / 2), steps.end());
+    facts["median_step_px"] = steps[steps.size() / 2];
+  }
+  if (s.probe.empty()) {
+    facts["probe"] = "none: name one with --probe FILE[:DATASET]";
+  } else {
+    facts["probe"] = fmt::format("{} mode{} of {} x {}", s.probe.depth, s.probe.depth == 1 ? "" : "s", s.probe.height, s.probe.width);
+    facts["probe_power_outside_centre"] = power_outside_centre(s.probe);
+  }
+  if (!s.mask.empty())
+    facts["masked_pixels"] = std::count(s.mask.begin(), s.mask.end(), uint8_t{0});
+  if (!s.object.empty())
+    facts["object"] = fmt::format("{} image{} of {} x {} ({})", s.object.depth, s.object.depth == 1 ? "" : "s", s.object.height,
+                                  s.object.width, s.object_kind.empty() ? "kind not said" : s.object_kind);
+  if (s.group_members > 0)
+    facts["groups"] = fmt::format("{} of {}", static_cast<int64_t>(s.groups.size()) / s.group_members, s.group_members);
+  for (const auto& [name, value] : {std::pair{"energy_eV", s.energy_ev}, std::pair{"detector_distance_m", s.detector_distance_m},
+                                    std::pair{"detector_pixel_m", s.detector_pixel_m}, std::pair{"pixel_size_m", s.pixel_size_m},
+                                    std::pair{"photons_per_pattern", s.photons_per_pattern}})
+    if (value) facts[name] = *value;
+  return facts;
+}
+
+ordered_json reconstruction_facts(const io::Reconstruction& r) {
+  ordered_json facts;
+  facts["format"] = "ptyfuse-reconstruction";
+  facts["object"] = fmt::format("{} x {}{}", r.object.height, r.object.width,
+                                r.object.depth > 1 ? fmt::format(", {} images", r.object.depth) : "");
+  facts["origin_px"] = r.origin_px;
+  const auto covered = std::count_if(r.weight.begin(), r.weight.end(), [](float w) { return w > 0; });
+  if (!r.weight.empty()) facts["covered_share"] = static_cast<double>(covered) / static_cast<double>(r.weight.size());
+  facts["patterns"] = r.pattern_count;
+  facts["seconds"] = r.seconds;
+  if (!r.residual.empty()) facts["residual_R"] = r.residual;
+  facts["probe_modes"] = r.probe.depth;
+  facts["device"] = r.device;
+  facts["precision"] = r.precision;
+  facts["version"] = r.version;
+  return facts;
+}
+
+ordered_json checkpoint_facts(const io::Checkpoint& c) {
+  ordered_json facts;
+  facts["format"] = "ptyfuse-checkpoint";
+  int64_t parameters = 0;
+  for (const auto& t : c.weights) parameters += static_cast<int64_t>(t.data.size());
+  facts["epochs"] = c.epoch;
+  facts["steps"] = c.step;
+  facts["parameters"] = parameters;
+  facts["tensors"] = c.weights.size();
+  facts["normalisation"] = c.normalisation;
+  facts["log_scale"] = c.log_scale;
+  facts["probe_modes"] = c.probe.depth;
+  facts["config"] = c.config;
+  return facts;
+}
+
+class InfoCommand : public Command {
+ public:
+  const char* name() const override { return "info"; }
+  const char* summary() const override { return "Check a file and say what is in it: scan, reconstruction, run or model."; }
+  const char* lesson() const override {
+    return "A scan is read to its last frame, so that a sound answer means a sound file.\n\n"
+           "Examples:\n"
+           "  ptyfuse info SCAN.h5\n"
+           "  ptyfuse info DATA.npz --domain amplitude\n"
+           "  ptyfuse info RUN --json\n";
+  }
+  void declare(CLI::App& app) override {
+    app.add_option("FILE", file_, "scan, reconstruction, run folder or model")->required();
+    app.add_flag("--json", json_, "as JSON");
+    add_scan_hints(app, hints_);
+  }
+  int run() override {
+    switch (io::file_kind(file_)) {
+      case io::FileKind::reconstruction: print_facts(reconstruction_facts(io::read_reconstruction(file_)), json_); break;
+      case io::FileKind::checkpoint:
+      case io::FileKind::folder: print_facts(checkpoint_facts(read_model(file_)), json_); break;
+      case io::FileKind::scan_or_other: {
+        const auto scan = io::open_scan(file_, scan_hints(hints_));
+        print_facts(scan_facts(*scan, make_control()), json_);
+      }
+    }
+    return 0;
+  }
+
+ private:
+  std::string file_;
+  bool json_ = false;
+  ScanHintTexts hints_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_info_command() { return std::make_unique<InfoCommand>(); }
+
+}  // namespace ptyfuse::cli

@@ -1,0 +1,107 @@
+#include <chrono>
+#include <cstdio>
+
+#include "bin/command.h"
+#include "bin/pictures.h"
+#include "bin/scan_hints.h"
+#include "engine/frame_range.h"
+#include "engine/refine_options.h"
+#include "engine/refine_output.h"
+#include "io/atomic_file.h"
+
+namespace ptyfuse::cli {
+namespace {
+
+class RefineCommand : public Command {
+ public:
+  const char* name() const override { return "refine"; }
+  const char* summary() const override {
+    return "Reconstruct or refine an object iteratively (batched rPIE), and its probe if asked.";
+  }
+  const char* lesson() const override {
+    return "Each sweep visits every frame once. R is the share of the measured amplitude that is not explained yet.\n"
+           "Dense scans with a good probe need 2 to 5 sweeps; with --update-probe a poor probe is mended in about "
+           "20.\n\n"
+           "Examples:\n"
+           "  ptyfuse refine SCAN.h5 -o R.h5 --sweeps 5 --png R.png            from a flat object\n"
+           "  ptyfuse refine SCAN.h5 -o P.h5 --update-probe                    find the probe too: P.h5:probe\n"
+           "  ptyfuse refine SCAN.h5 -o R.h5 --start RECON.h5 --sweeps 2       polish a reconstruction\n";
+  }
+  void declare(CLI::App& app) override {
+    app.add_option("SCAN", scan_, "scan file")->required();
+    add_output(app, output_, force_, "reconstruction file (HDF5)");
+    app.add_option("--png", picture_, "picture of amplitude, phase and R")->type_name("FILE");
+    add_scan_hints(app, hints_);
+    add_table(app, refine_options(setup_));
+  }
+  int run() override {
+    io::check_output_path(output_, force_);
+    if (!picture_.empty()) io::check_output_path(picture_, force_);
+    const std::unique_ptr<io::ScanReader> scan = io::open_scan(scan_, scan_hints(hints_));
+    const io::ScanInfo& info = scan->info();
+    const Device device = make_device(setup_.device_memory_bytes);
+    const RunControl control = make_control();
+    const double counts = mean_counts(device, *scan, setup_.sweeps.frames);
+    RefineState state = starting_state(info, counts);
+    const double seconds = timed_refine(device, *scan, state, control);
+
+    io::Reconstruction result;
+    for (const int64_t f : parse_frame_range(setup_.sweeps.frames, info.frames))
+      result.positions_px.push_back(info.positions_px[static_cast<size_t>(f)]);
+    place_refined(state, result);
+    result.pixel_size_m = info.pixel_size_m;
+    result.pattern_count = static_cast<int64_t>(result.positions_px.size());
+    result.seconds = seconds;
+    result.device = device.name();
+    result.precision = "fp32";
+    result.version = PTYFUSE_VERSION;
+    result.config = settings_toml();
+    io::write_reconstruction(output_, result, force_);
+    if (!picture_.empty()) write_reconstruction_picture(picture_, scan_, result, force_);
+    std::printf("%s: %lld sweeps over %lld patterns in %.2f s, R %.4f -> %.4f\n", output_.c_str(),
+                static_cast<long long>(setup_.sweeps.sweeps), static_cast<long long>(result.pattern_count), seconds,
+                state.residual.front(), state.residual.back());
+    return 0;
+  }
+
+ private:
+  RefineState starting_state(const io::ScanInfo& info, double counts) const {
+    io::ComplexImage probe = setup_.probe.empty() ? info.probe : io::read_complex_image(setup_.probe, "probe");
+    if (setup_.start == "flat") {
+      check_probe(probe, info);
+      return flat_start(info, probe, counts);
+    }
+    const io::Reconstruction start = io::read_reconstruction(setup_.start);
+    if (setup_.probe.empty() && !start.probe.empty()) probe = start.probe;
+    check_probe(probe, info);
+    return start_from_object(info, start.object, start.weight, start.origin_px, probe, counts);
+  }
+
+  static void check_probe(const io::ComplexImage& probe, const io::ScanInfo& info) {
+    if (probe.empty())
+      throw Error(ErrorKind::shape, info.path + ": probe: the scan has none; name one with --probe FILE[:DATASET]");
+    if (probe.height != info.side_px || probe.width != info.side_px)
+      throw Error(ErrorKind::shape, info.path + ": the probe has " + std::to_string(probe.height) + " x " +
+                                        std::to_string(probe.width) + " pixels, the patterns have " +
+                                        std::to_string(info.side_px) + "; name another with --probe FILE[:DATASET]");
+  }
+
+  double timed_refine(const Device& device, io::ScanReader& scan, RefineState& state, const RunControl& control) const {
+    const auto start = std::chrono::steady_clock::now();
+    refine(device, scan, setup_.sweeps, state, control);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+
+  std::string scan_, output_, picture_;
+  bool force_ = false;
+  ScanHintTexts hints_;
+  RefineSetup setup_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_refine_command() {
+  return std::make_unique<RefineCommand>();
+}
+
+}  // namespace ptyfuse::cli

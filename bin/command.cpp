@@ -1,0 +1,115 @@
+#include "bin/command.h"
+
+#include <cstdio>
+
+#include "bin/progress.h"
+#include "bin/signals.h"
+
+namespace ptyfuse::cli {
+
+void Command::declare_all(CLI::App& app) {
+  app.description(std::string(summary()));
+  app.footer(lesson());
+  declare(app);
+  app.add_option("--config", config_file_, "TOML file with any of these settings; the command line wins")
+      ->group("Common")
+      ->type_name("FILE");
+  OptionTable common;
+  common.text("device", globals_.device, "auto, cpu, cuda or cuda:K");
+  common.integer("threads", globals_.threads, "host threads; 0: all", 0, 1024);
+  common.flag("quiet", globals_.quiet, "errors only");
+  common.flag("verbose", globals_.verbose, "more about what is done");
+  add_table(app, std::move(common), "Common");
+}
+
+void Command::add_table(CLI::App& app, OptionTable table, const std::string& group) {
+  for (const Option& option : table.options()) {
+    auto given = std::make_unique<Given>();
+    if (option.kind == OptionKind::flag) {
+      given->option = app.add_flag("--" + option.name, given->flag, option.help);
+    } else {
+      std::string help = option.help;
+      given->option = app.add_option("--" + option.name, given->text, help);
+      std::string words;
+      for (const std::string& word : option.choices) words += (words.empty() ? "" : "|") + word;
+      const char* type = option.kind == OptionKind::integer ? "INT" : option.kind == OptionKind::real ? "REAL" : "TEXT";
+      given->option->type_name(words.empty() ? type : words);
+      const std::string value = option.get();
+      if (!value.empty()) given->option->default_str(value);
+    }
+    if (!group.empty()) given->option->group(group);
+    given_[option.name] = std::move(given);
+  }
+  tables_.push_back(std::move(table));
+}
+
+void Command::add_output(CLI::App& app, std::string& path, bool& force, const std::string& what) {
+  app.add_option("-o,--output", path, what)->required()->type_name("FILE");
+  app.add_flag("--force", force, "replace the output if it exists");
+}
+
+void Command::apply_options() {
+  if (!config_file_.empty()) {
+    for (const auto& entry : OptionTable::read_toml_file(config_file_)) {
+      bool used = false;
+      for (const OptionTable& table : tables_) {
+        for (const Option& option : table.options()) used = used || option.name == entry.first;
+        if (used) {
+          table.apply({entry});
+          break;
+        }
+      }
+      if (!used)
+        throw UsageError(config_file_ + ": '" + entry.first + "' is not a setting of 'ptyfuse " + name() + "'");
+    }
+  }
+  for (const OptionTable& table : tables_) {
+    std::vector<std::pair<std::string, std::string>> values;
+    for (const Option& option : table.options()) {
+      const Given& given = *given_.at(option.name);
+      if (given.option->count() == 0) continue;
+      values.emplace_back(option.name, option.kind == OptionKind::flag ? (given.flag ? "true" : "false") : given.text);
+    }
+    table.apply(values);
+  }
+}
+
+bool Command::was_given(const std::string& option) const {
+  const auto found = given_.find(option);
+  return found != given_.end() && found->second->option->count() > 0;
+}
+
+std::string Command::settings_toml() const {
+  std::string text;
+  for (const OptionTable& table : tables_)
+    if (&table != &tables_.back()) text += table.to_toml();  // the last table is the common one
+  return text;
+}
+
+Device Command::make_device(int64_t memory_limit_bytes) const {
+  const std::string& wanted = globals_.device;
+  const bool cuda = wanted == "cuda" || wanted.rfind("cuda:", 0) == 0;
+  if (cuda)
+    throw UsageError("--device " + wanted +
+                     ": this build has no CUDA device; use --device cpu, or auto to take what is there");
+  if (wanted != "auto" && wanted != "cpu")
+    throw UsageError("--device: '" + wanted + "' is not one of auto, cpu, cuda, cuda:K");
+  Device device =
+      Device::cpu({.threads = static_cast<int>(globals_.threads), .memory_limit_bytes = memory_limit_bytes});
+  if (wanted == "auto" && !globals_.quiet)
+    std::fprintf(stderr, "no usable GPU: using the CPU (%s)\n", device.description().c_str());
+  return device;
+}
+
+RunControl Command::make_control() const {
+  RunControl control;
+  control.cancelled = [] { return stop_signal_received(); };
+  if (!globals_.quiet) {
+    auto meter = std::make_shared<ProgressMeter>();
+    control.progress = [meter](const ProgressEvent& event) { meter->show(event); };
+    control.notice = [meter](const std::string& line) { meter->line(line); };
+  }
+  return control;
+}
+
+}  // namespace ptyfuse::cli

@@ -1,0 +1,76 @@
+#pragma once
+#include <CLI/CLI.hpp>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/option_table.h"
+#include "engine/run_control.h"
+#include "kernels/device/device.h"
+
+namespace ptyfuse::cli {
+
+/// What every command takes.
+struct GlobalOptions {
+  std::string device = "auto";
+  int64_t threads = 0;
+  bool quiet = false, verbose = false;
+};
+
+/// One command of the program: declares its arguments, then runs. Results go to stdout, all else to stderr.
+class Command {
+ public:
+  virtual ~Command() = default;
+  virtual const char* name() const = 0;
+  virtual const char* summary() const = 0;
+  /// Explanation and examples, shown below the options by --help.
+  virtual const char* lesson() const = 0;
+  /// Positional arguments and what no configuration file may hold (-o, --force, ...), then the tables.
+  virtual void declare(CLI::App& app) = 0;
+  virtual int run() = 0;
+
+  const GlobalOptions& globals() const { return globals_; }
+
+  /// Called by main around the parse: declares the globals too; applies --config, then the command line.
+  void declare_all(CLI::App& app);
+  void apply_options();
+
+ protected:
+  /// Adds every setting of a table as an option; the table must outlive the command.
+  void add_table(CLI::App& app, OptionTable table, const std::string& group = "");
+  /// -o FILE and --force
+  void add_output(CLI::App& app, std::string& path, bool& force, const std::string& what);
+
+  /// The device of --device, --threads; says which one "auto" took. UsageError: no such device in this build.
+  Device make_device(int64_t memory_limit_bytes = 0) const;
+  /// Cancellation by signals, progress on stderr, notices.
+  RunControl make_control() const;
+  /// True when the command line itself (not --config) named this setting.
+  bool was_given(const std::string& option) const;
+  /// The settings of all tables as TOML, for outputs that record them.
+  std::string settings_toml() const;
+
+ private:
+  GlobalOptions globals_;
+  std::string config_file_;
+  std::vector<OptionTable> tables_;
+  struct Given {
+    std::string text;
+    bool flag = false;
+    CLI::Option* option = nullptr;
+  };
+  std::map<std::string, std::unique_ptr<Given>> given_;
+};
+
+std::unique_ptr<Command> make_train_command();
+std::unique_ptr<Command> make_reconstruct_command();
+std::unique_ptr<Command> make_refine_command();
+std::unique_ptr<Command> make_simulate_command();
+std::unique_ptr<Command> make_evaluate_command();
+std::unique_ptr<Command> make_info_command();
+std::unique_ptr<Command> make_convert_command();
+std::unique_ptr<Command> make_bench_command();
+std::unique_ptr<Command> make_devices_command();
+
+}  // namespace ptyfuse::cli

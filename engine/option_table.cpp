@@ -1,0 +1,216 @@
+#include "engine/option_table.h"
+
+#include <fmt/format.h>
+
+#include <toml++/toml.h>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+namespace ptyfuse {
+namespace {
+
+[[noreturn]] void bad_value(const std::string& name, const std::string& text, const std::string& expected) {
+  throw UsageError("--" + name + ": '" + text + "' is not " + expected);
+}
+
+template <class T>
+bool parse_whole(const std::string& text, T& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() && !text.empty();
+}
+
+// Shortest text that reads back to the same number.
+std::string real_text(double value) {
+  return fmt::format("{}", value);
+}
+
+}  // namespace
+
+int64_t parse_bytes(const std::string& option, const std::string& text) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  std::string unit(error == std::errc() ? std::string(end, text.data() + text.size()) : "?");
+  unit.erase(std::remove(unit.begin(), unit.end(), ' '), unit.end());
+  constexpr std::pair<const char*, double> units[] = {
+      {"", 1},       {"B", 1},      {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40},
+      {"K", 0x1p10}, {"M", 0x1p20}, {"G", 0x1p30},   {"kB", 1e3},     {"MB", 1e6},     {"GB", 1e9}};
+  for (const auto& [name, factor] : units) {
+    if (unit != name) continue;
+    const double bytes = number * factor;
+    if (!(bytes >= 0 && bytes < 0x1p60)) break;
+    return static_cast<int64_t>(bytes);
+  }
+  bad_value(option, text, "a size; write it like 4GiB, 512MiB or 0 for no limit");
+}
+
+void OptionTable::integer(std::string name, int64_t& field, std::string help, int64_t low, int64_t high) {
+  Option o;
+  o.name = std::move(name);
+  o.help = std::move(help);
+  o.kind = OptionKind::integer;
+  o.set = [&field, low, high, key = o.name](const std::string& text) {
+    int64_t value = 0;
+    if (!parse_whole(text, value)) bad_value(key, text, "a whole number");
+    if (value < low || value > high) {
+      const bool open = high == std::numeric_limits<int64_t>::max();
+      bad_value(key, text, open ? fmt::format("at least {}", low) : fmt::format("between {} and {}", low, high));
+    }
+    field = value;
+  };
+  o.get = [&field] { return std::to_string(field); };
+  options_.push_back(std::move(o));
+}
+
+void OptionTable::seed(std::string name, uint64_t& field, std::string help) {
+  Option o;
+  o.name = std::move(name);
+  o.help = std::move(help);
+  o.kind = OptionKind::integer;
+  o.set = [&field, key = o.name](const std::string& text) {
+    uint64_t value = 0;
+    if (!parse_whole(text, value) || value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
+      bad_value(key, text, "a whole number, 0 or more");
+    field = value;
+  };
+  o.get = [&field] { return std::to_string(field); };
+  options_.push_back(std::move(o));
+}
+
+void OptionTable::real(std::string name, double& field, std::string help, double low, double high) {
+  Option o;
+  o.name = std::move(name);
+  o.help = std::move(help);
+  o.kind = OptionKind::real;
+  o.set = [&field, low, high, key = o.name](const std::string& text) {
+    double value = 0;
+    if (!parse_whole(text, value) || !std::isfinite(value)) bad_value(key, text, "a number");
+    if (!(value >= low && value <= high))
+      bad_value(key, text,
+                std::isinf(high) ? fmt::format("at least {}", low) : fmt::format("between {} and {}", low, high));
+    field = value;
+  };
+  o.get = [&field] { return real_text(field); };
+  options_.push_back(std::move(o));
+}
+
+void OptionTable::real_or_auto(std::string name, double& field, double automatic, std::string help, double low) {
+  real(std::move(name), field, std::move(help), low);
+  Option& o = options_.back();
+  o.set = [&field, automatic, number = o.set](const std::string& text) {
+    if (text == "auto")
+      field = automatic;
+    else
+      number(text);
+  };
+  o.get = [&field, automatic] { return field == automatic ? std::string("auto") : real_text(field); };
+}
+
+void OptionTable::bytes(std::string name, int64_t& field, std::string help) {
+  Option o;
+  o.name = std::move(name);
+  o.help = std::move(help);
+  o.set = [&field, key = o.name](const std::string& text) { field = parse_bytes(key, text); };
+  o.get = [&field] {
+    constexpr int64_t gib = int64_t{1} << 30, mib = int64_t{1} << 20;
+    if (field != 0 && field % gib == 0) return std::to_string(field / gib) + "GiB";
+    if (field != 0 && field % mib == 0) return std::to_string(field / mib) + "MiB";
+    return std::to_string(field);
+  };
+  options_.push_back(std::move(o));
+}
+
+void OptionTable::toggle(std::string name, bool& field, std::string help) {
+  choice(std::move(name), field, {{"on", true}, {"off", false}}, std::move(help));
+}
+
+void OptionTable::flag(std::string name, bool& field, std::string help) {
+  Option o;
+  o.name = std::move(name);
+  o.help = std::move(help);
+  o.kind = OptionKind::flag;
+  o.set = [&field, key = o.name](const std::string& text) {
+    if (text != "true" && text != "false") bad_value(key, text, "true or false");
+    field = text == "true";
+  };
+  o.get = [&field]() -> std::string { return field ? "true" : "false"; };
+  options_.push_back(std::move(o));
+}
+
+void OptionTable::text(std::string name, std::string& field, std::string help) {
+  Option o;
+  o.name = std::move(name);
+  o.help = std::move(help);
+  o.set = [&field](const std::string& text) { field = text; };
+  o.get = [&field] { return field; };
+  options_.push_back(std::move(o));
+}
+
+void OptionTable::apply(const std::vector<std::pair<std::string, std::string>>& values) const {
+  for (const auto& [name, value] : values) {
+    const bool known = std::any_of(options_.begin(), options_.end(), [&](const Option& o) { return o.name == name; });
+    if (!known) throw UsageError("'" + name + "' is not a setting of this command; --help lists them");
+  }
+  for (const Option& option : options_)
+    for (const auto& [name, value] : values)
+      if (name == option.name) option.set(value);
+}
+
+std::vector<std::pair<std::string, std::string>> OptionTable::parse_toml(const std::string& text,
+                                                                         const std::string& origin) {
+  std::vector<std::pair<std::string, std::string>> values;
+  try {
+    const toml::table table = toml::parse(text, origin);
+    for (const auto& [key, node] : table) {
+      const std::string name(key.str());
+      if (const auto* s = node.as_string())
+        values.emplace_back(name, s->get());
+      else if (const auto* i = node.as_integer())
+        values.emplace_back(name, std::to_string(i->get()));
+      else if (const auto* f = node.as_floating_point())
+        values.emplace_back(name, real_text(f->get()));
+      else if (const auto* b = node.as_boolean())
+        values.emplace_back(name, b->get() ? "true" : "false");
+      else
+        throw UsageError(origin + ": '" + name + "' must be a number, a string, true or false");
+    }
+  } catch (const toml::parse_error& error) {
+    throw UsageError(
+        fmt::format("{}: line {}: not TOML: {}", origin, error.source().begin.line, std::string(error.description())));
+  }
+  return values;
+}
+
+std::vector<std::pair<std::string, std::string>> OptionTable::read_toml_file(const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  if (file == nullptr) throw UsageError(path + ": cannot be read (--config takes a TOML file)");
+  std::string text;
+  char piece[4096];
+  for (size_t n = 0; (n = std::fread(piece, 1, sizeof piece, file)) > 0;) text.append(piece, n);
+  const bool failed = std::ferror(file) != 0;
+  std::fclose(file);
+  if (failed) throw UsageError(path + ": cannot be read (--config takes a TOML file)");
+  return parse_toml(text, path);
+}
+
+std::string OptionTable::to_toml() const {
+  std::string out;
+  for (const Option& option : options_) {
+    const std::string value = option.get();
+    const bool bare = (option.kind == OptionKind::integer || option.kind == OptionKind::flag ||
+                       (option.kind == OptionKind::real && value != "auto"));
+    std::string quoted;
+    for (const char c : value) {
+      if (c == '"' || c == '\\')
+        quoted += std::string("\\") + c;
+      else if (static_cast<unsigned char>(c) < 0x20)
+        quoted += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+      else
+        quoted += c;
+    }
+    out += option.name + " = " + (bare ? value : "\"" + quoted + "\"") + "\n";
+  }
+  return out;
+}
+
+}  // namespace ptyfuse

@@ -1,0 +1,273 @@
+#include "engine/reconstructor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <map>
+
+#include "engine/forward_model.h"
+#include "engine/frame_range.h"
+#include "engine/loader.h"
+#include "engine/refine.h"
+#include "engine/refine_output.h"
+#include "engine/scan_set.h"
+#include "engine/stitch.h"
+#include "engine/train_options.h"
+#include "engine/trainer.h"
+#include "engine/training_set.h"
+
+namespace ptyfuse {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Share of the host memory that one canvas may take.
+constexpr int64_t canvas_share = 2;
+
+// The network's configuration as the checkpoint states it: nothing in it is "auto" any more.
+GeneratorConfig stored_network(const TrainConfig& c, PrecisionChoice precision, const CpuFeatures& features) {
+  TrainConfig decided = c;
+  if (precision != PrecisionChoice::automatic) decided.precision = precision;
+  return resolve_network(decided, c.side_px, 0, features, {});
+}
+
+}  // namespace
+
+OptionTable reconstruct_options(ReconstructConfig& c) {
+  OptionTable t;
+  t.choice("stitch", c.stitch, {{"probe", StitchRule::probe}, {"crop", StitchRule::crop}},
+           "probe: average weighted by the probe's intensity; crop: plain average of central squares");
+  t.integer("crop", c.crop_px, "side of the central square that is stitched, in pixels (even); 0: chosen by the rule",
+            0, 256);
+  t.text("frames", c.frames, "frames in use, A:B:STEP as Python slices; empty: all");
+  t.integer("polish", c.polish_sweeps, "sweeps of iterative refinement (refine) after the network");
+  t.flag("patches", c.patches, "keep every object patch in the output");
+  t.integer("batch", c.batch, "groups at a time", 1, 65536);
+  t.choice("precision", c.precision,
+           {{"auto", PrecisionChoice::automatic}, {"fp32", PrecisionChoice::fp32}, {"bf16", PrecisionChoice::bf16}},
+           "arithmetic of the convolutions; auto: as trained");
+  t.bytes("host-memory", c.host_memory_bytes, "most memory for frames on the host");
+  t.bytes("device-memory", c.device_memory_bytes, "most memory on the device; 0: no limit");
+  t.seed("seed", c.seed, "of groups and of the sweeps' order");
+  return t;
+}
+
+struct Reconstructor::Impl {
+  Impl(const Device& on, const io::Checkpoint& from, const ReconstructConfig& wanted)
+      : device(on),
+        stream(on),
+        config(wanted),
+        train(parse_train_config(from.config, "checkpoint")),
+        model_probe(from.probe),
+        normalisation(from.normalisation),
+        log_scale(from.log_scale) {
+    const GeneratorConfig shape = stored_network(train, config.precision, device.cpu_features());
+    supervised = train.method == Method::supervised;
+    network = supervised ? UNet::supervised(shape) : UNet::generator(shape);
+    const std::vector<float> values = flatten_weights(network, from.weights, false);
+    parameters = Tensor<float>(device, {network.parameter_count()}, "parameters");
+    copy_to_device(stream, parameters.view(), values.data(), parameters.elements());
+    if (!supervised) {
+      const std::vector<float> w = merge_weight(shape, train.merge_weight, train.merge_border, model_probe);
+      weight = Tensor<float>(device, {shape.side_px, shape.side_px}, "merge weight");
+      copy_to_device(stream, weight.view(), w.data(), weight.elements());
+    }
+    if (config.crop_px % 2 != 0 || config.crop_px > shape.side_px)
+      throw Error(ErrorKind::shape,
+                  fmt::format("--crop {}: expected an even number up to {}", config.crop_px, shape.side_px));
+  }
+
+  InferenceGraph& graph(int64_t batch) {
+    const auto found = graphs.find(batch);
+    if (found != graphs.end()) return found->second;
+    InferenceSettings s;
+    s.batch = batch;
+    if (!supervised) s.weight = std::as_const(weight).view();
+    return graphs.emplace(batch, InferenceGraph(device, network, parameters.view(), s)).first->second;
+  }
+
+  Groups scan_groups(const io::ScanInfo& info, const std::vector<int64_t>& frames) const {
+    GroupingConfig grouping;
+    grouping.members = network.config().members();
+    grouping.neighbors = train.neighbors;
+    grouping.exclude_seed = train.exclude_seed;
+    grouping.seed = config.seed;
+    return make_scan_groups(info, frames, grouping);
+  }
+
+  // The probe that the result is said to go with: the model's, or the scan's for a supervised network (it has none).
+  const io::ComplexImage& probe_for(const io::ScanInfo& info) const { return supervised ? info.probe : model_probe; }
+
+  std::vector<float> weights_for_stitching(const io::ScanInfo& info) const {
+    const io::ComplexImage& probe = probe_for(info);
+    const bool by_probe = config.stitch == StitchRule::probe && !probe.empty();
+    return stitch_weight(by_probe ? StitchRule::probe : StitchRule::crop, config.crop_px, probe,
+                         !supervised && network.config().pad_object);
+  }
+
+  void network_pass(std::unique_ptr<io::ScanReader> reader, const std::vector<int64_t>& frames, io::Reconstruction& out,
+                    const RunControl& control) {
+    const io::ScanInfo info = reader->info();
+    const Groups groups = scan_groups(info, frames);
+    std::vector<int64_t> used = groups.index;
+    std::sort(used.begin(), used.end());
+    used.erase(std::unique(used.begin(), used.end()), used.end());
+    Loader loader(std::move(reader), std::move(used), {.host_memory_bytes = config.host_memory_bytes});
+
+    const int64_t side = info.side_px;
+    const std::vector<float> weighting = weights_for_stitching(info);
+    int64_t images = std::max<int64_t>(1, info.object.depth);
+    for (const int32_t i : info.object_index) images = std::max<int64_t>(images, i + 1);
+    std::vector<std::vector<int64_t>> by_image(static_cast<size_t>(images));
+    for (int64_t g = 0; g < groups.count(); ++g) {
+      const auto frame = static_cast<size_t>(groups.index[static_cast<size_t>(g * groups.members)]);
+      by_image[info.object_index.empty() ? 0 : static_cast<size_t>(info.object_index[frame])].push_back(g);
+    }
+
+    std::vector<std::vector<int64_t>> walk;
+    for (const auto& list : by_image)
+      for (size_t first = 0; first < list.size(); first += static_cast<size_t>(config.batch)) {
+        const auto begin = list.begin() + static_cast<std::ptrdiff_t>(first);
+        walk.push_back(
+            frames_of(groups, {begin, list.begin() + static_cast<std::ptrdiff_t>(std::min(
+                                                         list.size(), first + static_cast<size_t>(config.batch)))}));
+      }
+    loader.start(walk);
+
+    const auto start = Clock::now();
+    int64_t done = 0;
+    const int64_t total = groups.count() * groups.members;
+    for (const auto& list : by_image) {
+      Stitcher stitcher(device, groups.centre_px, side, weighting, config.host_memory_bytes / canvas_share);
+      for (size_t first = 0; first < list.size(); first += static_cast<size_t>(config.batch)) {
+        if (control.stop_requested()) throw Error(ErrorKind::cancelled, "reconstruction stopped; nothing was written");
+        const auto count = static_cast<int64_t>(std::min(list.size() - first, static_cast<size_t>(config.batch)));
+        InferenceGraph& g = graph(count);
+        g.set_frames(stream, loader.next(), static_cast<float>(normalisation));
+        std::vector<PositionPx> centres;
+        std::vector<float> offsets;
+        for (int64_t i = 0; i < count; ++i) {
+          const int64_t group = list[first + static_cast<size_t>(i)];
+          centres.push_back(groups.centre_px[static_cast<size_t>(group)]);
+          const auto o = groups.offsets_px.begin() + group * groups.members * 2;
+          offsets.insert(offsets.end(), o, o + groups.members * 2);
+        }
+        if (!supervised) copy_to_device(stream, g.offsets(), offsets.data(), static_cast<int64_t>(offsets.size()));
+        g.run(stream);
+        stitcher.add(stream, g.objects(), centres);
+        if (config.patches) keep_patches(g.objects(), out);
+        done += count * groups.members;
+        const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+        const double rate = static_cast<double>(done) / std::max(seconds, 1e-9);
+        control.report({.task = "reconstruct",
+                        .done = static_cast<double>(done),
+                        .total = static_cast<double>(total),
+                        .unit = "patterns",
+                        .rate = rate,
+                        .seconds_left = static_cast<double>(total - done) / rate,
+                        .message = {}});
+      }
+      append_image(stitcher, out);
+    }
+    out.pattern_count = total;
+    out.positions_px.clear();
+    for (const int64_t f : frames) out.positions_px.push_back(info.positions_px[static_cast<size_t>(f)]);
+    out.pixel_size_m = info.pixel_size_m;
+  }
+
+  void keep_patches(TensorView<const complex64> objects, io::Reconstruction& out) {
+    out.patches.height = objects.extent(1);
+    out.patches.width = objects.extent(2);
+    out.patches.depth += objects.extent(0);
+    const size_t before = out.patches.data.size();
+    out.patches.data.resize(before + static_cast<size_t>(objects.elements()));
+    copy_to_host(stream, out.patches.data.data() + before, objects, objects.elements());
+  }
+
+  // All images share one canvas, so they stack.
+  void append_image(Stitcher& stitcher, io::Reconstruction& out) {
+    io::Reconstruction one;
+    stitcher.finish(stream, one);
+    out.origin_px = one.origin_px;
+    out.object.height = one.object.height;
+    out.object.width = one.object.width;
+    out.object.depth += 1;
+    out.object.data.insert(out.object.data.end(), one.object.data.begin(), one.object.data.end());
+    out.weight.insert(out.weight.end(), one.weight.begin(), one.weight.end());
+  }
+
+  // R of the network's object, and the sweeps that were asked for.
+  void polish(const std::function<std::unique_ptr<io::ScanReader>()>& open_scan, io::Reconstruction& out,
+              const RunControl& control) {
+    RefineConfig sweeps;
+    sweeps.sweeps = config.polish_sweeps;
+    sweeps.frames = config.frames;
+    sweeps.seed = config.seed;
+    sweeps.host_memory_bytes = config.host_memory_bytes;
+    if (out.probe.empty() || (config.polish_sweeps == 0 && !config.report_residual)) return;
+    if (out.object.depth > 1) {
+      if (config.polish_sweeps > 0)
+        throw Error(ErrorKind::shape,
+                    "--polish works on scans of one image; this one has " + std::to_string(out.object.depth));
+      return;
+    }
+    const std::unique_ptr<io::ScanReader> scan = open_scan();
+    RefineState state = start_from_object(scan->info(), out.object, out.weight, out.origin_px, out.probe,
+                                          mean_counts(device, *scan, sweeps.frames));
+    if (config.polish_sweeps == 0) {
+      out.residual = {residual(device, *scan, sweeps, state)};
+      return;
+    }
+    refine(device, *scan, sweeps, state, control);
+    place_refined(state, out);
+  }
+
+  Device device;
+  Stream stream;
+  ReconstructConfig config;
+  TrainConfig train;
+  io::ComplexImage model_probe;
+  double normalisation, log_scale;
+  bool supervised = false;
+  UNet network;
+  Tensor<float> parameters, weight;
+  std::map<int64_t, InferenceGraph> graphs;
+};
+
+Reconstructor::Reconstructor(const Device& device, const io::Checkpoint& model, const ReconstructConfig& config)
+    : impl_(std::make_unique<Impl>(device, model, config)) {}
+Reconstructor::~Reconstructor() = default;
+Reconstructor::Reconstructor(Reconstructor&&) noexcept = default;
+Reconstructor& Reconstructor::operator=(Reconstructor&&) noexcept = default;
+
+const GeneratorConfig& Reconstructor::network() const {
+  return impl_->network.config();
+}
+
+io::Reconstruction Reconstructor::run(const std::function<std::unique_ptr<io::ScanReader>()>& open_scan,
+                                      const RunControl& control) {
+  const auto start = Clock::now();
+  std::unique_ptr<io::ScanReader> scan = open_scan();
+  const io::ScanInfo info = scan->info();
+  if (info.side_px != network().side_px)
+    throw Error(ErrorKind::shape, fmt::format("{}: patterns of {} pixels, but the model was trained on {}", info.path,
+                                              info.side_px, network().side_px));
+  io::Reconstruction out;
+  out.device = impl_->device.name();
+  out.precision = network().precision == ops::Precision::bf16 ? "bf16" : "fp32";
+  out.version = PTYFUSE_VERSION;
+  ReconstructConfig settings = impl_->config;
+  out.config = reconstruct_options(settings).to_toml();
+  impl_->network_pass(std::move(scan), parse_frame_range(impl_->config.frames, info.frames), out, control);
+  out.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  out.probe = impl_->probe_for(info);
+  const auto scale = static_cast<float>(std::exp(impl_->log_scale));  // from normalised units to counts
+  if (!impl_->supervised)
+    for (auto& p : out.probe.data) p *= scale;
+  impl_->polish(open_scan, out, control);
+  return out;
+}
+
+}  // namespace ptyfuse

@@ -1,0 +1,21 @@
+#include "engine/refine_options.h"
+
+namespace ptyfuse {
+
+OptionTable refine_options(RefineSetup& s) {
+  OptionTable t;
+  t.text("start", s.start, "flat, or a reconstruction file to start from");
+  t.text("frames", s.sweeps.frames, "frames in use, A:B:STEP as Python slices; empty: all");
+  t.integer("sweeps", s.sweeps.sweeps, "passes over the frames");
+  t.flag("update-probe", s.sweeps.update_probe, "refine the probe too, from the second sweep on");
+  t.integer("modes", s.sweeps.modes, "probe modes (incoherent); 0: as many as the probe has", 0, 64);
+  t.real("beta", s.sweeps.beta, "regularisation of the object's step: 0 bold, 1 careful", 0, 1);
+  t.integer("batch", s.sweeps.batch, "frames of a step", 1, 65536);
+  t.text("probe", s.probe, "FILE[:DATASET] to use instead of the scan's probe");
+  t.bytes("host-memory", s.sweeps.host_memory_bytes, "most memory for frames on the host");
+  t.bytes("device-memory", s.device_memory_bytes, "most memory on the device; 0: no limit");
+  t.seed("seed", s.sweeps.seed, "of the frames' order");
+  return t;
+}
+
+}  // namespace ptyfuse

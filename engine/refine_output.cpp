@@ -1,0 +1,37 @@
+#include "engine/refine_output.h"
+
+#include <cmath>
+#include <map>
+#include <utility>
+
+namespace ptyfuse {
+
+void place_refined(const RefineState& state, io::Reconstruction& out) {
+  out.object = state.object;
+  out.origin_px = state.origin_px;
+  out.probe = state.probe;
+  out.residual = state.residual;
+
+  const int64_t side = state.probe.height, height = out.object.height, width = out.object.width;
+  std::vector<float> power(static_cast<size_t>(side * side));
+  for (int64_t k = 0; k < state.probe.depth; ++k)
+    for (size_t i = 0; i < power.size(); ++i)
+      power[i] += std::norm(state.probe.data[static_cast<size_t>(k) * power.size() + i]);
+  std::map<std::pair<int64_t, int64_t>, float> visits;  // patches by their whole-pixel corner on the canvas
+  for (const auto& [y, x] : out.positions_px)
+    visits[{static_cast<int64_t>(std::floor(y)) - side / 2 - state.origin_px[0],
+            static_cast<int64_t>(std::floor(x)) - side / 2 - state.origin_px[1]}] += 1;
+  out.weight.assign(static_cast<size_t>(height * width), 0);
+  for (const auto& [corner, count] : visits)
+    for (int64_t y = 0; y < side; ++y) {
+      const int64_t row = corner.first + y;
+      if (row < 0 || row >= height) continue;
+      for (int64_t x = 0; x < side; ++x) {
+        const int64_t column = corner.second + x;
+        if (column < 0 || column >= width) continue;
+        out.weight[static_cast<size_t>(row * width + column)] += count * power[static_cast<size_t>(y * side + x)];
+      }
+    }
+}
+
+}  // namespace ptyfuse

@@ -1,0 +1,103 @@
+#include "engine/run_folder.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdio>
+#include <ctime>
+#include <filesystem>
+
+#include "engine/train_options.h"
+#include "io/atomic_file.h"
+#include "io/figure.h"
+#include "io/file_error.h"
+
+namespace ptyfuse {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string history_csv(const std::vector<HistoryRow>& history) {
+  std::string text = "epoch,step,seconds,loss,val_loss,learning_rate,patterns_per_s\n";
+  for (const HistoryRow& r : history)
+    text += fmt::format("{},{},{:.3f},{:.9g},{},{:.6g},{:.1f}\n", r.epoch, r.step, r.seconds, r.loss,
+                        std::isfinite(r.val_loss) ? fmt::format("{:.9g}", r.val_loss) : "", r.learning_rate,
+                        r.patterns_per_s);
+  return text;
+}
+
+void write_history_picture(const std::vector<HistoryRow>& history, const std::string& path) {
+  io::Curve training{"training", {}, {}}, validation{"validation", {}, {}}, rate{"learning rate", {}, {}};
+  for (const HistoryRow& r : history) {
+    const auto epoch = static_cast<double>(r.epoch);
+    for (io::Curve* c : {&training, &validation, &rate}) c->x.push_back(epoch);
+    training.y.push_back(r.loss);
+    validation.y.push_back(r.val_loss);
+    rate.y.push_back(r.learning_rate);
+  }
+  io::Figure figure("Training");
+  io::CurvePanel losses{.title = "loss",
+                        .x_label = "epoch",
+                        .y_label = "mean loss of a group",
+                        .curves = {training},
+                        .horizontal_lines = {}};
+  if (std::isfinite(history.back().val_loss)) losses.curves.push_back(validation);
+  figure.add(std::move(losses));
+  figure.add(io::CurvePanel{.title = "learning rate",
+                            .x_label = "epoch",
+                            .y_label = "learning rate",
+                            .log_y = true,
+                            .curves = {rate},
+                            .horizontal_lines = {}});
+  figure.write_png(path, true);
+}
+
+}  // namespace
+
+RunFolder::RunFolder(const std::string& path, bool resume) : path_(path) {
+  std::error_code error;
+  const bool there = fs::exists(path + "/model.h5", error);
+  if (there && !resume)
+    throw io::FileError(path, "holds a training run already; go on with --resume or choose another folder");
+  if (resume && !fs::exists(path + "/config.toml", error))
+    throw io::FileError(path, "holds no training run to resume (config.toml is missing)");
+  if (fs::exists(path, error) && !fs::is_directory(path, error))
+    throw io::FileError(path, "is not a folder; -o names the folder of the run");
+}
+
+void RunFolder::write_config(const Trainer& trainer, const std::string& surroundings) const {
+  std::error_code error;
+  fs::create_directories(path_, error);
+  if (error) throw io::FileError(path_, "cannot make this folder: " + error.message());
+  TrainConfig config = trainer.config();
+  io::write_text_file(path_ + "/config.toml",
+                      "# Every setting of this run; 'ptyfuse train --config config.toml -o NEW' repeats it.\n" +
+                          surroundings + train_options(config).to_toml(),
+                      true);
+}
+
+void RunFolder::save(const Trainer& trainer) const {
+  io::write_checkpoint(model_path(), trainer.checkpoint());
+  io::write_text_file(path_ + "/history.csv", history_csv(trainer.history()), true);
+  if (!trainer.history().empty()) write_history_picture(trainer.history(), path_ + "/history.png");
+}
+
+void RunFolder::log(const std::string& line) const {
+  std::FILE* file = std::fopen((path_ + "/log.txt").c_str(), "a");
+  if (file == nullptr) return;  // a log that cannot be written must not end a run
+  std::fputs(fmt::format("{:%Y-%m-%d %H:%M:%S} {}\n", fmt::localtime(std::time(nullptr)), line).c_str(), file);
+  std::fclose(file);
+}
+
+io::Checkpoint read_model(const std::string& run_or_file) {
+  std::error_code error;
+  if (!fs::exists(run_or_file, error)) throw io::FileError(run_or_file, "no such run folder");
+  if (!fs::is_directory(run_or_file, error)) return io::read_checkpoint(run_or_file);
+  const std::string model = run_or_file + "/model.h5";
+  if (!fs::exists(model, error))
+    throw io::FileError(run_or_file, "no model.h5 in it: not the folder of a training run (ptyfuse train SCAN -o RUN)");
+  return io::read_checkpoint(model);
+}
+
+}  // namespace ptyfuse

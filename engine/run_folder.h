@@ -1,0 +1,33 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include "engine/trainer.h"
+
+namespace ptyfuse {
+
+/// A training run's folder: config.toml, model.h5, history.csv, history.png, log.txt (docs/file_formats.md). Every file
+/// but the log is replaced whole; the log only grows.
+class RunFolder {
+ public:
+  /// Makes nothing yet. FileError: it holds a run already and !resume; it holds none and resume; it is a file.
+  RunFolder(const std::string& path, bool resume);
+
+  const std::string& path() const { return path_; }
+  std::string model_path() const { return path_ + "/model.h5"; }
+  /// Makes the folder where it is missing. `surroundings`: further lines of config.toml that belong to the run (device,
+  /// threads).
+  void write_config(const Trainer& trainer, const std::string& surroundings) const;
+  /// model.h5, history.csv and history.png.
+  void save(const Trainer& trainer) const;
+  /// One line into log.txt, with the time; nothing before write_config() made the folder.
+  void log(const std::string& line) const;
+
+ private:
+  std::string path_;
+};
+
+/// model.h5 of a run folder, or the checkpoint file itself. FileError.
+io::Checkpoint read_model(const std::string& run_or_file);
+
+}  // namespace ptyfuse

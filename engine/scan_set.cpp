@@ -1,0 +1,102 @@
+#include "engine/scan_set.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "kernels/device/error.h"
+
+namespace ptyfuse {
+namespace {
+
+int32_t image_count(const io::ScanInfo& info) {
+  int32_t count = static_cast<int32_t>(std::max<int64_t>(1, info.object.depth));
+  for (const int32_t i : info.object_index) count = std::max(count, i + 1);
+  return count;
+}
+
+class ScanSet : public io::ScanReader {
+ public:
+  explicit ScanSet(std::vector<std::unique_ptr<io::ScanReader>> scans) : scans_(std::move(scans)) {
+    const io::ScanInfo& first = scans_.front()->info();
+    info_ = first;
+    info_.object_index.clear();
+    info_.positions_px.clear();
+    info_.groups.clear();
+    info_.frames = 0;
+    info_.path.clear();
+    bool same_objects = true, all_grouped = true;
+    for (const auto& scan : scans_) {
+      const io::ScanInfo& s = scan->info();
+      same_objects = same_objects && !s.object.empty() && s.object.height == first.object.height &&
+                     s.object.width == first.object.width;
+      all_grouped = all_grouped && !s.groups.empty() && s.group_members == first.group_members;
+    }
+    info_.object = {};
+    int32_t images = 0;
+    for (const auto& scan : scans_) {
+      const io::ScanInfo& s = scan->info();
+      if (s.side_px != first.side_px)
+        throw Error(ErrorKind::shape, s.path + ": patterns of " + std::to_string(s.side_px) + " pixels, but " +
+                                          first.path + " has " + std::to_string(first.side_px) +
+                                          "; scans of one run must agree");
+      for (int64_t f = 0; f < s.frames; ++f)
+        info_.object_index.push_back(images + (s.object_index.empty() ? 0 : s.object_index[static_cast<size_t>(f)]));
+      info_.positions_px.insert(info_.positions_px.end(), s.positions_px.begin(), s.positions_px.end());
+      if (same_objects) {
+        info_.object.height = s.object.height;
+        info_.object.width = s.object.width;
+        info_.object.depth += s.object.depth;
+        info_.object.data.insert(info_.object.data.end(), s.object.data.begin(), s.object.data.end());
+      }
+      if (all_grouped)
+        for (const int64_t i : s.groups) info_.groups.push_back(info_.frames + i);
+      images += image_count(s);
+      info_.path += (info_.path.empty() ? "" : ", ") + s.path;
+      first_frame_.push_back(info_.frames);
+      info_.frames += s.frames;
+    }
+    if (!all_grouped) info_.group_members = 0;
+  }
+
+  const io::ScanInfo& info() const override { return info_; }
+
+  void read_amplitude(int64_t first, int64_t count, std::span<float> out) override {
+    const int64_t pixels = info_.side_px * info_.side_px;
+    int64_t done = 0;
+    while (done < count) {
+      const int64_t frame = first + done;
+      const auto above = std::upper_bound(first_frame_.begin(), first_frame_.end(), frame);
+      const auto which = static_cast<size_t>(above - first_frame_.begin() - 1);
+      const int64_t inside = frame - first_frame_[which];
+      const int64_t n = std::min(count - done, scans_[which]->info().frames - inside);
+      scans_[which]->read_amplitude(inside, n,
+                                    out.subspan(static_cast<size_t>(done * pixels), static_cast<size_t>(n * pixels)));
+      done += n;
+    }
+  }
+
+ private:
+  std::vector<std::unique_ptr<io::ScanReader>> scans_;
+  std::vector<int64_t> first_frame_;
+  io::ScanInfo info_;
+};
+
+}  // namespace
+
+std::unique_ptr<io::ScanReader> join_scans(std::vector<std::unique_ptr<io::ScanReader>> scans) {
+  if (scans.empty()) throw Error(ErrorKind::shape, "no scan file was given");
+  if (scans.size() == 1) return std::move(scans.front());
+  return std::make_unique<ScanSet>(std::move(scans));
+}
+
+std::vector<Segment> segments_of(const io::ScanInfo& info, const std::vector<int64_t>& frames) {
+  std::map<int32_t, std::vector<int64_t>> by_image;
+  for (const int64_t f : frames)
+    by_image[info.object_index.empty() ? 0 : info.object_index[static_cast<size_t>(f)]].push_back(f);
+  std::vector<Segment> out;
+  for (auto& [image, list] : by_image) out.push_back({image, std::move(list)});
+  return out;
+}
+
+}  // namespace ptyfuse

@@ -1,0 +1,499 @@
+#include "engine/trainer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "engine/forward_model.h"
+#include "engine/frame_range.h"
+#include "engine/learning_rate.h"
+#include "engine/probe.h"
+#include "engine/train_options.h"
+#include "engine/training_set.h"
+#include "kernels/ops/adam.h"
+#include "kernels/ops/clip.h"
+
+namespace ptyfuse {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Streams of random numbers, one for each purpose; an epoch's order has purpose_order + its number.
+constexpr uint64_t purpose_weights = 0x3e16, purpose_subsample = 0x5ab5, purpose_order = uint64_t{1} << 32;
+
+// The one parameter beside the network's: the intensity scale a, last in the flat buffers.
+constexpr const char* scale_name = "log_scale";
+constexpr int64_t history_columns = 7;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::vector<int64_t> choose_frames(const TrainConfig& config, int64_t count) {
+  std::vector<int64_t> frames = parse_frame_range(config.frames, count);
+  const auto available = static_cast<int64_t>(frames.size());
+  if (config.subsample > available)
+    throw Error(ErrorKind::shape,
+                fmt::format("--subsample {}: only {} frames are chosen", config.subsample, available));
+  if (config.subsample == 0 || config.subsample == available) return frames;
+  std::vector<int64_t> pick = Random(config.seed, purpose_subsample).choose(available, config.subsample);
+  std::sort(pick.begin(), pick.end());
+  std::vector<int64_t> some;
+  for (const int64_t i : pick) some.push_back(frames[static_cast<size_t>(i)]);
+  return some;
+}
+
+std::vector<int64_t> sorted_unique(std::vector<int64_t> values) {
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+  return values;
+}
+
+}  // namespace
+
+struct Trainer::Impl {
+  Impl(const Device& on, const TrainConfig& wanted, std::unique_ptr<io::ScanReader> scan, const RunControl& ctl)
+      : device(on), stream(on), config(wanted), control(ctl) {
+    if (config.nll_weight == 0 && config.mae_weight == 0 && config.method == Method::pinn)
+      throw Error(ErrorKind::shape, "--nll-weight and --mae-weight are both 0: nothing to minimise");
+    info = scan->info();
+    if (config.method == Method::supervised && info.object.empty())
+      throw Error(ErrorKind::shape,
+                  info.path + ": object: --method supervised learns from the true object, and the scan has none");
+    const std::vector<int64_t> frames = choose_frames(config, info.frames);
+    GroupingConfig grouping;
+    grouping.members = config.method == Method::supervised ? 1 : config.gridsize * config.gridsize;
+    grouping.groups = config.groups;
+    grouping.neighbors = config.neighbors;
+    grouping.oversample = config.oversample;
+    grouping.exclude_seed = config.exclude_seed;
+    grouping.seed = config.seed;
+    groups = make_scan_groups(info, frames, grouping);
+    split = split_groups(groups.count(), config.validation, config.seed);
+    if (config.validation > 0 && split.validation.empty())
+      control.say("too few groups for a validation set: the training loss steers the schedule");
+
+    const std::vector<int64_t> training_frames = sorted_unique(frames_of(groups, split.training));
+    loader = std::make_unique<Loader>(std::move(scan), sorted_unique(groups.index),
+                                      Loader::Settings{.host_memory_bytes = config.host_memory_bytes});
+    const Loader::Statistics statistics = loader->statistics(training_frames);
+    if (statistics.all_zero_frames > 0)
+      control.say(fmt::format("{} of {} training frames hold no counts at all", statistics.all_zero_frames,
+                              training_frames.size()));
+    const double photons = config.photons > 0 ? config.photons : info.photons_per_pattern.value_or(0);
+    scales = make_scales(info.domain, info.side_px,
+                         statistics.sum_of_squares / static_cast<double>(training_frames.size()), photons);
+    if (info.domain == io::Domain::amplitude) config.photons = photons;
+
+    prepare_model();
+    steps_per_epoch = (static_cast<int64_t>(split.training.size()) + config.batch - 1) / config.batch;
+    rate = std::make_unique<LearningRate>(config.schedule, config.learning_rate, config.epochs, steps_per_epoch);
+  }
+
+  void prepare_model() {
+    double outside = 0;
+    if (config.method == Method::pinn) {
+      probe = prepare_probe(config, choose_probe(config, info));
+      outside = power_outside_centre(probe);
+    }
+    const GeneratorConfig shape = resolve_network(config, info.side_px, outside, device.cpu_features(), control);
+    network = config.method == Method::supervised ? UNet::supervised(shape) : UNet::generator(shape);
+    config.side_px = shape.side_px;
+    config.gridsize = shape.gridsize;
+    config.pad_object = shape.pad_object ? Toggle::on : Toggle::off;
+    config.precision = shape.precision == ops::Precision::bf16 ? PrecisionChoice::bf16 : PrecisionChoice::fp32;
+
+    const int64_t count = network.parameter_count() + 1;
+    for (const auto& [tensor, name] :
+         {std::pair{&parameters, "parameters"}, std::pair{&gradients, "gradients"},
+          std::pair{&adam_m, "Adam's first moment"}, std::pair{&adam_v, "Adam's second moment"}}) {
+      *tensor = Tensor<float>(device, {count}, name);
+      fill_zero(stream, tensor->view());
+    }
+    std::vector<float> values(static_cast<size_t>(count));
+    Random random(config.seed, purpose_weights);
+    network.initialise(random, std::span(values).first(static_cast<size_t>(count - 1)));
+    values.back() = static_cast<float>(scales.log_scale);
+    copy_to_device(stream, parameters.view(), values.data(), count);
+    log_scale = values.back();
+
+    settings.nll_weight = config.nll_weight;
+    settings.mae_weight = config.mae_weight;
+    settings.canvas_px = groups.canvas(info.side_px);
+    if (config.method == Method::supervised) return;
+    if (config.probe_mask) probe = masked_probe(std::move(probe));
+    probe_memory = Tensor<complex64>(device, {probe.depth, probe.height, probe.width}, "probe");
+    copy_to_device(stream, probe_memory.view(), probe.data.data(), probe_memory.elements());
+    settings.probe = std::as_const(probe_memory).view();
+    const std::vector<float> weight = merge_weight(shape, config.merge_weight, config.merge_border, probe);
+    weight_memory = Tensor<float>(device, {info.side_px, info.side_px}, "merge weight");
+    copy_to_device(stream, weight_memory.view(), weight.data(), weight_memory.elements());
+    settings.weight = std::as_const(weight_memory).view();
+    if (!info.mask.empty()) {
+      const std::vector<float> mask(info.mask.begin(), info.mask.end());
+      mask_memory = Tensor<float>(device, {info.side_px, info.side_px}, "detector mask");
+      copy_to_device(stream, mask_memory.view(), mask.data(), mask_memory.elements());
+      settings.mask = std::as_const(mask_memory).view();
+    }
+  }
+
+  // The graph for batches of this many groups, made at its first use.
+  TrainingGraph& graph(int64_t batch) {
+    const auto found = graphs.find(batch);
+    if (found != graphs.end()) return found->second;
+    TrainingSettings s = settings;
+    s.batch = batch;
+    const int64_t count = network.parameter_count();
+    return graphs
+        .emplace(batch, TrainingGraph(device, network, parameters.view().slice(0, 0, count),
+                                      gradients.view().slice(0, 0, count), s))
+        .first->second;
+  }
+
+  // The groups [first, first + batch) of a list.
+  std::span<const int64_t> batch_of(const std::vector<int64_t>& list, int64_t number) const {
+    const int64_t first = number * config.batch, count = static_cast<int64_t>(list.size());
+    return std::span(list).subspan(static_cast<size_t>(first),
+                                   static_cast<size_t>(std::min(config.batch, count - first)));
+  }
+  int64_t batches_of(const std::vector<int64_t>& list) const {
+    return (static_cast<int64_t>(list.size()) + config.batch - 1) / config.batch;
+  }
+
+  // The epoch's order, and the walk of the loader over the rest of it and the validation set.
+  void begin_walk() {
+    order = split.training;
+    const std::vector<int64_t> shuffle = Random(config.seed, purpose_order + static_cast<uint64_t>(epoch))
+                                             .permutation(static_cast<int64_t>(order.size()));
+    for (size_t i = 0; i < order.size(); ++i) order[i] = split.training[static_cast<size_t>(shuffle[i])];
+    std::vector<std::vector<int64_t>> walk;
+    const auto add = [&](std::span<const int64_t> batch) {
+      walk.push_back(frames_of(groups, {batch.begin(), batch.end()}));
+    };
+    for (int64_t b = step_in_epoch; b < steps_per_epoch; ++b) add(batch_of(order, b));
+    for (int64_t b = 0; b < batches_of(split.validation); ++b) add(batch_of(split.validation, b));
+    loader->start(std::move(walk));
+    walking = true;
+    epoch_start = Clock::now();
+    patterns_timed = 0;
+  }
+
+  // Fills a graph with the loader's next batch, which is these groups.
+  TrainingGraph& load(std::span<const int64_t> batch) {
+    TrainingGraph& g = graph(static_cast<int64_t>(batch.size()));
+    g.set_frames(stream, loader->next(), static_cast<float>(scales.normalisation));
+    g.set_scales(log_scale, static_cast<float>(scales.measured_scale));
+    const std::vector<int64_t> list(batch.begin(), batch.end());
+    if (config.method == Method::supervised) {
+      std::vector<float> amplitude, phase;
+      truth_patches(info, frames_of(groups, list), amplitude, phase);
+      copy_to_device(stream, g.amplitude_target(), amplitude.data(), static_cast<int64_t>(amplitude.size()));
+      copy_to_device(stream, g.phase_target(), phase.data(), static_cast<int64_t>(phase.size()));
+    } else {
+      const auto width = static_cast<size_t>(groups.members * 2);
+      offsets.clear();
+      for (const int64_t i : list) {
+        const auto begin = groups.offsets_px.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(i) * width);
+        offsets.insert(offsets.end(), begin, begin + static_cast<std::ptrdiff_t>(width));
+      }
+      copy_to_device(stream, g.offsets(), offsets.data(), static_cast<int64_t>(offsets.size()));
+    }
+    return g;
+  }
+
+  double step() {
+    if (!walking) begin_walk();
+    const std::span<const int64_t> batch = batch_of(order, step_in_epoch);
+    TrainingGraph& g = load(batch);
+    const TrainingResult result = g.step(stream);
+    set_scale_gradient(config.train_scale ? result.grad_log_scale : 0);
+    const TensorView<float> gradient = gradients.view();
+    const double norm = config.clip == Clip::norm ? ops::clip_by_norm(stream, config.clip_at, gradient)
+                                                  : ops::gradient_norm(stream, std::as_const(gradients).view());
+    if (!std::isfinite(result.loss) || !std::isfinite(norm))
+      throw Error(
+          ErrorKind::numeric,
+          fmt::format("the {} is not finite in epoch {}, step {}; the last checkpoint is kept. Try a smaller --lr, "
+                      "--clip norm, or look at the data with 'ptyfuse info'",
+                      std::isfinite(result.loss) ? "gradient" : "loss", epoch + 1, step_in_epoch + 1));
+    if (config.clip == Clip::value) ops::clip_by_value(stream, config.clip_at, gradient);
+    if (config.clip == Clip::agc)
+      ops::clip_adaptive(stream, config.clip_at, ranges(), std::as_const(parameters).view(), gradient);
+    ops::AdamSettings adam;
+    adam.learning_rate = rate->at(steps, epoch);
+    ops::adam(stream, adam, steps + 1, std::as_const(gradients).view(), parameters.view(), adam_m.view(),
+              adam_v.view());
+    for (auto& [size, other] : graphs) other.parameters_changed();
+    if (config.train_scale) copy_to_host(stream, &log_scale, last(std::as_const(parameters)), 1);
+    ++steps;
+    ++step_in_epoch;
+    loss_sum += result.loss * static_cast<double>(batch.size());
+    patterns_timed += static_cast<int64_t>(batch.size()) * groups.members;
+    if (step_in_epoch == steps_per_epoch) end_epoch();
+    return result.loss;
+  }
+
+  static TensorView<const float> last(const Tensor<float>& buffer) {
+    return buffer.view().slice(0, buffer.elements() - 1, buffer.elements());
+  }
+  void set_scale_gradient(double value) {
+    const auto f = static_cast<float>(value);
+    copy_to_device(stream, gradients.view().slice(0, gradients.elements() - 1, gradients.elements()), &f, 1);
+  }
+  const std::vector<ops::ParameterRange>& ranges() {
+    if (parameter_ranges.empty())
+      for (const ParameterEntry& p : network.parameters())
+        parameter_ranges.push_back({p.offset, p.offset + p.shape.elements()});
+    return parameter_ranges;
+  }
+
+  double validate() {
+    double sum = 0;
+    for (int64_t b = 0; b < batches_of(split.validation); ++b) {
+      const std::span<const int64_t> batch = batch_of(split.validation, b);
+      sum += load(batch).evaluate(stream).loss * static_cast<double>(batch.size());
+    }
+    return split.validation.empty() ? std::numeric_limits<double>::quiet_NaN()
+                                    : sum / static_cast<double>(split.validation.size());
+  }
+
+  void end_epoch() {
+    const double epoch_seconds = seconds_since(epoch_start);
+    HistoryRow row;
+    row.learning_rate = rate->at(steps - 1, epoch);
+    row.epoch = ++epoch;
+    row.step = steps;
+    row.loss = loss_sum / static_cast<double>(split.training.size());
+    row.patterns_per_s = static_cast<double>(patterns_timed) / std::max(epoch_seconds, 1e-9);
+    row.val_loss = validate();
+    row.seconds = seconds_before + seconds_since(session_start);
+    history.push_back(row);
+    rate->epoch_ended(std::isfinite(row.val_loss) ? row.val_loss : row.loss);
+    const bool watch = config.early_stopping && config.schedule != Schedule::cosine;
+    if (early.epoch_ended(row.loss) && watch) {
+      stopped_early = true;
+      control.say(fmt::format("the training loss has not improved for 3 epochs: stopping after epoch {}", epoch));
+    }
+    step_in_epoch = 0;
+    loss_sum = 0;
+    walking = false;
+  }
+
+  bool finished() const { return epoch >= config.epochs || stopped_early; }
+
+  void report(bool epoch_ended) const {
+    ProgressEvent event;
+    event.task = "train";
+    event.unit = "patterns";
+    const double per_epoch = static_cast<double>(split.training.size()) * static_cast<double>(groups.members);
+    const double epoch_part = static_cast<double>(step_in_epoch) / static_cast<double>(steps_per_epoch);
+    event.done = per_epoch * (static_cast<double>(epoch) + epoch_part);
+    event.total = per_epoch * static_cast<double>(config.epochs);
+    event.rate = epoch_ended ? history.back().patterns_per_s
+                             : static_cast<double>(patterns_timed) / std::max(seconds_since(epoch_start), 1e-9);
+    event.seconds_left = (event.total - event.done) / std::max(event.rate, 1e-9);
+    if (epoch_ended) {
+      const HistoryRow& row = history.back();
+      event.message = fmt::format("epoch {}/{}  loss {:.6g}", row.epoch, config.epochs, row.loss);
+      if (std::isfinite(row.val_loss)) event.message += fmt::format("  validation {:.6g}", row.val_loss);
+      const double left = finished() ? 0 : event.seconds_left;
+      event.message +=
+          fmt::format("  rate {:.2g}  {:.0f} patterns/s  {:.0f} s left", row.learning_rate, row.patterns_per_s, left);
+    }
+    control.report(event);
+  }
+
+  // -- checkpoint: callbacks' state and history as a list of numbers
+  std::vector<double> trainer_state() const {
+    std::vector<double> s = rate->state();
+    for (const double v : early.state()) s.push_back(v);
+    s.push_back(stopped_early ? 1 : 0);
+    s.push_back(loss_sum);
+    s.push_back(seconds_before + seconds_since(session_start));
+    s.push_back(static_cast<double>(groups.count()));
+    s.push_back(static_cast<double>(history.size()));
+    for (const HistoryRow& r : history)
+      for (const double v : {static_cast<double>(r.epoch), static_cast<double>(r.step), r.seconds, r.loss, r.val_loss,
+                             r.learning_rate, r.patterns_per_s})
+        s.push_back(v);
+    return s;
+  }
+
+  void set_trainer_state(const std::vector<double>& s) {
+    constexpr size_t fixed = 10;
+    if (s.size() < fixed || s.size() != fixed + static_cast<size_t>(history_columns * static_cast<int64_t>(s[9])))
+      throw Error(ErrorKind::shape, "checkpoint: the trainer's state has another layout than this version's");
+    if (s[8] != static_cast<double>(groups.count()))
+      throw Error(ErrorKind::shape,
+                  fmt::format("checkpoint: it was trained on {:.0f} groups, these scans and settings give {}", s[8],
+                              groups.count()));
+    rate->set_state({s[0], s[1], s[2]});
+    early.set_state({s[3], s[4]});
+    stopped_early = s[5] != 0;
+    loss_sum = s[6];
+    seconds_before = s[7];
+    history.clear();
+    for (size_t i = fixed; i < s.size(); i += history_columns)
+      history.push_back({static_cast<int64_t>(s[i]), static_cast<int64_t>(s[i + 1]), s[i + 2], s[i + 3], s[i + 4],
+                         s[i + 5], s[i + 6]});
+  }
+
+  std::vector<io::NamedTensor> download(const Tensor<float>& buffer) const {
+    std::vector<float> all(static_cast<size_t>(buffer.elements()));
+    Stream s(device);
+    copy_to_host(s, all.data(), buffer.view(), buffer.elements());
+    std::vector<io::NamedTensor> tensors;
+    for (const ParameterEntry& p : network.parameters()) {
+      io::NamedTensor t;
+      t.name = p.name;
+      for (int a = 0; a < p.shape.rank(); ++a) t.shape.push_back(p.shape[a]);
+      t.data.assign(all.begin() + p.offset, all.begin() + p.offset + p.shape.elements());
+      tensors.push_back(std::move(t));
+    }
+    tensors.push_back({scale_name, {1}, {all.back()}});
+    return tensors;
+  }
+
+  void upload(const std::vector<io::NamedTensor>& tensors, Tensor<float>& buffer) {
+    std::vector<float> all = flatten_weights(network, tensors, true);
+    copy_to_device(stream, buffer.view(), all.data(), buffer.elements());
+  }
+
+  Device device;
+  Stream stream;
+  TrainConfig config;
+  RunControl control;
+  io::ScanInfo info;
+  std::unique_ptr<Loader> loader;
+  Groups groups;
+  GroupSplit split;
+  Scales scales;
+  UNet network;
+  io::ComplexImage probe;
+  TrainingSettings settings;
+  Tensor<float> parameters, gradients, adam_m, adam_v, weight_memory, mask_memory;
+  Tensor<complex64> probe_memory;
+  std::map<int64_t, TrainingGraph> graphs;
+  std::vector<ops::ParameterRange> parameter_ranges;
+  std::unique_ptr<LearningRate> rate;
+  EarlyStopping early;
+  float log_scale = 0;
+  int64_t steps_per_epoch = 1, epoch = 0, steps = 0, step_in_epoch = 0;
+  double loss_sum = 0;
+  bool stopped_early = false, walking = false;
+  std::vector<int64_t> order;
+  std::vector<float> offsets;
+  std::vector<HistoryRow> history;
+  double seconds_before = 0;
+  Clock::time_point session_start = Clock::now(), epoch_start = Clock::now();
+  int64_t patterns_timed = 0;
+};
+
+std::vector<float> flatten_weights(const UNet& network, const std::vector<io::NamedTensor>& tensors, bool with_scale) {
+  std::vector<float> all(static_cast<size_t>(network.parameter_count() + (with_scale ? 1 : 0)));
+  std::map<std::string, const io::NamedTensor*> by_name;
+  for (const io::NamedTensor& t : tensors) by_name[t.name] = &t;
+  const auto place = [&](const std::string& name, const Shape& shape, int64_t offset) {
+    const auto found = by_name.find(name);
+    if (found == by_name.end()) throw Error(ErrorKind::shape, "checkpoint: weights/" + name + " is missing");
+    const io::NamedTensor& t = *found->second;
+    bool same = static_cast<int>(t.shape.size()) == shape.rank();
+    for (int a = 0; same && a < shape.rank(); ++a) same = t.shape[static_cast<size_t>(a)] == shape[a];
+    if (!same || static_cast<int64_t>(t.data.size()) != shape.elements())
+      throw Error(ErrorKind::shape, "checkpoint: weights/" + name + ": expected shape " + shape.str());
+    std::copy(t.data.begin(), t.data.end(), all.begin() + offset);
+  };
+  for (const ParameterEntry& p : network.parameters()) place(p.name, p.shape, p.offset);
+  if (with_scale) place(scale_name, {1}, network.parameter_count());
+  return all;
+}
+
+Trainer::Trainer(const Device& device, const TrainConfig& config, std::unique_ptr<io::ScanReader> scan,
+                 const RunControl& control)
+    : impl_(std::make_unique<Impl>(device, config, std::move(scan), control)) {}
+Trainer::~Trainer() = default;
+Trainer::Trainer(Trainer&&) noexcept = default;
+Trainer& Trainer::operator=(Trainer&&) noexcept = default;
+
+const TrainConfig& Trainer::config() const {
+  return impl_->config;
+}
+const UNet& Trainer::network() const {
+  return impl_->network;
+}
+int64_t Trainer::group_count() const {
+  return impl_->groups.count();
+}
+int64_t Trainer::steps_per_epoch() const {
+  return impl_->steps_per_epoch;
+}
+bool Trainer::finished() const {
+  return impl_->finished();
+}
+const std::vector<HistoryRow>& Trainer::history() const {
+  return impl_->history;
+}
+double Trainer::step() {
+  return impl_->step();
+}
+
+io::Checkpoint Trainer::checkpoint() const {
+  TrainConfig config = impl_->config;
+  io::Checkpoint c;
+  c.config = train_options(config).to_toml();
+  c.weights = impl_->download(impl_->parameters);
+  c.adam_m = impl_->download(impl_->adam_m);
+  c.adam_v = impl_->download(impl_->adam_v);
+  c.step = impl_->steps;
+  c.epoch = impl_->epoch;
+  c.step_in_epoch = impl_->step_in_epoch;
+  const auto random = Random(config.seed, purpose_order + static_cast<uint64_t>(c.epoch)).state();
+  c.random_state.assign(random.begin(), random.end());
+  c.normalisation = impl_->scales.normalisation;
+  c.log_scale = static_cast<double>(impl_->log_scale);
+  c.measured_scale = impl_->scales.measured_scale;
+  c.learning_rate = impl_->rate->at(c.step, c.epoch);
+  c.trainer_state = impl_->trainer_state();
+  c.canvas = impl_->settings.canvas_px;
+  c.probe = impl_->probe;
+  return c;
+}
+
+void Trainer::restore(const io::Checkpoint& c) {
+  impl_->upload(c.weights, impl_->parameters);
+  impl_->upload(c.adam_m, impl_->adam_m);
+  impl_->upload(c.adam_v, impl_->adam_v);
+  impl_->set_trainer_state(c.trainer_state);
+  impl_->steps = c.step;
+  impl_->epoch = c.epoch;
+  impl_->step_in_epoch = c.step_in_epoch;
+  impl_->log_scale = static_cast<float>(c.log_scale);
+  impl_->session_start = Clock::now();
+  impl_->walking = false;
+  for (auto& [size, graph] : impl_->graphs) graph.parameters_changed();
+}
+
+void Trainer::run(const std::function<void(const Trainer&)>& save) {
+  Impl& t = *impl_;
+  t.session_start = Clock::now();
+  if (t.steps == 0) save(*this);
+  while (!t.finished()) {
+    if (t.control.stop_requested()) {
+      save(*this);
+      throw Error(ErrorKind::cancelled,
+                  fmt::format("training stopped after epoch {}, step {}; the state is saved, --resume goes on", t.epoch,
+                              t.step_in_epoch));
+    }
+    const int64_t epoch = t.epoch;
+    t.step();
+    const bool epoch_ended = t.epoch != epoch;
+    t.report(epoch_ended);
+    if (epoch_ended && (t.finished() || t.epoch % t.config.checkpoint_every == 0)) save(*this);
+  }
+}
+
+}  // namespace ptyfuse

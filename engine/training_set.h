@@ -1,0 +1,55 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/config.h"
+#include "engine/grouping.h"
+#include "engine/loader.h"
+#include "engine/run_control.h"
+#include "io/scan.h"
+#include "kernels/device/device.h"
+
+namespace ptyfuse {
+
+/// The intensity scales of section 0.3.
+struct Scales {
+  double normalisation = 1;   ///< X = normalisation * amplitude
+  double measured_scale = 1;  ///< s: counts n = (s*X)^2
+  double log_scale = 0;       ///< a at the start, ln s
+};
+
+/// For data of mean pattern power `mean_power` (sum of squared amplitudes): the factor of section 1 and what follows
+/// from it. photons: mean counts of a pattern for amplitude data (counts ignore it). Error(shape): no power at all;
+/// amplitude data without photons (names --photons).
+Scales make_scales(io::Domain domain, int64_t side_px, double mean_power, double photons);
+
+/// The network's configuration for a scan: sides, `auto` decided, precision chosen.
+/// power_outside: share of the probe's power outside the central square. Error(shape): settings that do not go
+/// together.
+GeneratorConfig resolve_network(const TrainConfig& config, int64_t scan_side_px, double power_outside,
+                                const CpuFeatures& features, const RunControl& control);
+
+/// The probe as the physics sees it: chosen (--probe, the scan's, a guess from mean_x), scaled, masked.
+/// Error(shape): none to be had, or of another side than the patterns.
+io::ComplexImage choose_probe(const TrainConfig& config, const io::ScanInfo& scan);
+io::ComplexImage prepare_probe(const TrainConfig& config, io::ComplexImage probe);
+
+/// Groups over the chosen frames of each image of a scan; a grouping that the scan carries is used where it fits
+/// (same members, and no --groups or --oversample asked for).
+Groups make_scan_groups(const io::ScanInfo& scan, const std::vector<int64_t>& frames, const GroupingConfig& config);
+
+/// A seeded split of groups; each part keeps its groups in ascending order. At least one group trains.
+struct GroupSplit {
+  std::vector<int64_t> training, validation;
+};
+GroupSplit split_groups(int64_t groups, double validation_share, uint64_t seed);
+
+/// Frames [.] of some groups, in order: index[g*C + c] of each.
+std::vector<int64_t> frames_of(const Groups& groups, const std::vector<int64_t>& which);
+
+/// Patches [n,N,N] of a truth at the positions of `frames` (index N/2 at the position), bilinear, zeros outside.
+void truth_patches(const io::ScanInfo& scan, const std::vector<int64_t>& frames, std::vector<float>& amplitude,
+                   std::vector<float>& phase);
+
+}  // namespace ptyfuse
