@@ -28,7 +28,8 @@ void print_facts(const ordered_json& facts, bool json) {
   for (const auto& [key, value] : facts.items()) {
     std::string name = key;
     std::replace(name.begin(), name.end(), '_', ' ');
-    std::printf("%-22s %s\n", name.c_str(), value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
+    std::printf("%-22s %s\n", name.c_str(),
+                value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
   }
 }
 
@@ -89,19 +90,21 @@ ordered_json scan_facts(io::ScanReader& scan, const RunControl& control) {
   if (s.probe.empty()) {
     facts["probe"] = "none: name one with --probe FILE[:DATASET]";
   } else {
-    facts["probe"] = fmt::format("{} mode{} of {} x {}", s.probe.depth, s.probe.depth == 1 ? "" : "s", s.probe.height, s.probe.width);
+    facts["probe"] = fmt::format("{} mode{} of {} x {}", s.probe.depth, s.probe.depth == 1 ? "" : "s", s.probe.height,
+                                 s.probe.width);
     facts["probe_power_outside_centre"] = power_outside_centre(s.probe);
   }
-  if (!s.mask.empty())
-    facts["masked_pixels"] = std::count(s.mask.begin(), s.mask.end(), uint8_t{0});
+  if (!s.mask.empty()) facts["masked_pixels"] = std::count(s.mask.begin(), s.mask.end(), uint8_t{0});
   if (!s.object.empty())
-    facts["object"] = fmt::format("{} image{} of {} x {} ({})", s.object.depth, s.object.depth == 1 ? "" : "s", s.object.height,
-                                  s.object.width, s.object_kind.empty() ? "kind not said" : s.object_kind);
+    facts["object"] =
+        fmt::format("{} image{} of {} x {} ({})", s.object.depth, s.object.depth == 1 ? "" : "s", s.object.height,
+                    s.object.width, s.object_kind.empty() ? "kind not said" : s.object_kind);
   if (s.group_members > 0)
     facts["groups"] = fmt::format("{} of {}", static_cast<int64_t>(s.groups.size()) / s.group_members, s.group_members);
-  for (const auto& [name, value] : {std::pair{"energy_eV", s.energy_ev}, std::pair{"detector_distance_m", s.detector_distance_m},
-                                    std::pair{"detector_pixel_m", s.detector_pixel_m}, std::pair{"pixel_size_m", s.pixel_size_m},
-                                    std::pair{"photons_per_pattern", s.photons_per_pattern}})
+  for (const auto& [name, value] :
+       {std::pair{"energy_eV", s.energy_ev}, std::pair{"detector_distance_m", s.detector_distance_m},
+        std::pair{"detector_pixel_m", s.detector_pixel_m}, std::pair{"pixel_size_m", s.pixel_size_m},
+        std::pair{"photons_per_pattern", s.photons_per_pattern}})
     if (value) facts[name] = *value;
   return facts;
 }
@@ -143,7 +146,9 @@ ordered_json checkpoint_facts(const io::Checkpoint& c) {
 class InfoCommand : public Command {
  public:
   const char* name() const override { return "info"; }
-  const char* summary() const override { return "Check a file and say what is in it: scan, reconstruction, run or model."; }
+  const char* summary() const override {
+    return "Check a file and say what is in it: scan, reconstruction, run or model.";
+  }
   const char* lesson() const override {
     return "A scan is read to its last frame, so that a sound answer means a sound file.\n\n"
            "Examples:\n"
@@ -158,9 +163,13 @@ class InfoCommand : public Command {
   }
   int run() override {
     switch (io::file_kind(file_)) {
-      case io::FileKind::reconstruction: print_facts(reconstruction_facts(io::read_reconstruction(file_)), json_); break;
+      case io::FileKind::reconstruction:
+        print_facts(reconstruction_facts(io::read_reconstruction(file_)), json_);
+        break;
       case io::FileKind::checkpoint:
-      case io::FileKind::folder: print_facts(checkpoint_facts(read_model(file_)), json_); break;
+      case io::FileKind::folder:
+        print_facts(checkpoint_facts(read_model(file_)), json_);
+        break;
       case io::FileKind::scan_or_other: {
         const auto scan = io::open_scan(file_, scan_hints(hints_));
         print_facts(scan_facts(*scan, make_control()), json_);
@@ -177,6 +186,8 @@ class InfoCommand : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> make_info_command() { return std::make_unique<InfoCommand>(); }
+std::unique_ptr<Command> make_info_command() {
+  return std::make_unique<InfoCommand>();
+}
 
 }  // namespace ptyfuse::cli

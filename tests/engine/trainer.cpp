@@ -1,0 +1,234 @@
+// Training: same bits twice and across any interruption, several models at once, faults that stop it.
+#include "engine/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <thread>
+
+#include "tests/support/compare.h"
+#include "tests/support/device.h"
+#include "tests/support/scans.h"
+
+namespace ptyfuse {
+namespace {
+
+TrainConfig small_config(int64_t gridsize) {
+  TrainConfig c;
+  c.gridsize = gridsize;
+  c.filters_scale = 0.25;
+  c.batch = 2;
+  c.epochs = 2;
+  c.validation = 0.2;
+  c.seed = 5;
+  return c;
+}
+
+std::vector<float> weights_of(const Trainer& trainer) {
+  std::vector<float> all;
+  for (const io::NamedTensor& t : trainer.checkpoint().weights) all.insert(all.end(), t.data.begin(), t.data.end());
+  return all;
+}
+
+const auto keep_nothing = [](const Trainer&) {};
+
+struct Case {
+  const char* name;
+  TrainConfig config;
+  int64_t frames;
+};
+
+std::vector<Case> cases() {
+  std::vector<Case> list;
+  list.push_back({"gridsize1", small_config(1), 9});
+  list.push_back({"gridsize2", small_config(2), 9});
+  TrainConfig shared = small_config(2);
+  shared.network = Network::shared;
+  shared.clip = Clip::norm;
+  shared.schedule = Schedule::cosine;
+  list.push_back({"shared", shared, 9});
+  TrainConfig scale = small_config(1);
+  scale.train_scale = true;
+  scale.mae_weight = 1;
+  scale.clip = Clip::agc;
+  scale.clip_at = 0.01;
+  list.push_back({"trained_scale", scale, 7});
+  return list;
+}
+
+TEST(trainer, same_configuration_gives_same_bits) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.name);
+    Trainer a(tests::test_device(), c.config, tests::small_scan(c.frames, 64, 1), {});
+    Trainer b(tests::test_device(), c.config, tests::small_scan(c.frames, 64, 1), {});
+    a.run(keep_nothing);
+    b.run(keep_nothing);
+    EXPECT_EQ(weights_of(a), weights_of(b));
+    ASSERT_EQ(a.history().size(), 2U);
+    EXPECT_EQ(a.history().back().loss, b.history().back().loss);
+    TrainConfig other = c.config;
+    other.seed = 6;
+    Trainer d(tests::test_device(), other, tests::small_scan(c.frames, 64, 1), {});
+    EXPECT_NE(weights_of(d), weights_of(a));
+  }
+}
+
+TEST(trainer, resume_after_any_step_gives_the_same_bits) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.name);
+    Trainer whole(tests::test_device(), c.config, tests::small_scan(c.frames, 64, 1), {});
+    whole.run(keep_nothing);
+    const int64_t steps = whole.steps_per_epoch() * c.config.epochs;
+    for (int64_t stop = 0; stop < steps; ++stop) {
+      Trainer first(tests::test_device(), c.config, tests::small_scan(c.frames, 64, 1), {});
+      for (int64_t s = 0; s < stop; ++s) first.step();
+      Trainer second(tests::test_device(), c.config, tests::small_scan(c.frames, 64, 1), {});
+      second.restore(first.checkpoint());
+      second.run(keep_nothing);
+      ASSERT_EQ(weights_of(second), weights_of(whole)) << "stopped after step " << stop;
+      ASSERT_EQ(second.history().size(), whole.history().size());
+      EXPECT_EQ(second.history().back().loss, whole.history().back().loss);
+    }
+  }
+}
+
+TEST(trainer, loss_falls) {
+  TrainConfig c = small_config(1);
+  c.epochs = 12;
+  c.validation = 0;
+  c.early_stopping = false;
+  Trainer t(tests::test_device(), c, tests::small_scan(8, 64, 3), {});
+  t.run(keep_nothing);
+  EXPECT_LT(t.history().back().loss, t.history().front().loss);
+  EXPECT_TRUE(std::isnan(t.history().back().val_loss));
+}
+
+TEST(trainer, two_models_side_by_side_equal_each_alone) {
+  TrainConfig small = small_config(1), large = small_config(1);
+  small.epochs = large.epochs = 1;
+  large.precision = PrecisionChoice::bf16;
+  const auto alone = [](const TrainConfig& c, int64_t frames, int64_t side) {
+    Trainer t(tests::test_device(1), c, tests::small_scan(frames, side, 2), {});
+    t.run(keep_nothing);
+    return weights_of(t);
+  };
+  const std::vector<float> small_alone = alone(small, 5, 64), large_alone = alone(large, 4, 128);
+  Trainer a(tests::test_device(1), small, tests::small_scan(5, 64, 2), {});
+  Trainer b(tests::test_device(1), large, tests::small_scan(4, 128, 2), {});
+  std::thread other([&] { b.run(keep_nothing); });
+  a.run(keep_nothing);
+  other.join();
+  EXPECT_EQ(weights_of(a), small_alone);
+  EXPECT_EQ(weights_of(b), large_alone);
+  // Steps of two models in turn on one thread.
+  Trainer c(tests::test_device(1), small, tests::small_scan(5, 64, 2), {});
+  Trainer d(tests::test_device(1), large, tests::small_scan(4, 128, 2), {});
+  while (!c.finished() || !d.finished()) {
+    if (!c.finished()) c.step();
+    if (!d.finished()) d.step();
+  }
+  EXPECT_EQ(weights_of(c), small_alone);
+  EXPECT_EQ(weights_of(d), large_alone);
+}
+
+TEST(trainer, counts_are_reproduced_by_the_scales) {
+  Trainer t(tests::test_device(), small_config(1), tests::small_scan(9, 64, 1), {});
+  const io::Checkpoint c = t.checkpoint();
+  EXPECT_NEAR(c.measured_scale * c.normalisation, 1, 1e-12);
+  EXPECT_NEAR(c.log_scale, std::log(c.measured_scale), 1e-6);
+}
+
+TEST(trainer, stop_saves_and_says_so) {
+  RunControl control;
+  int asked = 0;
+  control.cancelled = [&] { return ++asked > 3; };
+  Trainer t(tests::test_device(), small_config(1), tests::small_scan(9, 64, 1), control);
+  int saved = 0;
+  try {
+    t.run([&](const Trainer&) { ++saved; });
+    FAIL() << "it went on";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::cancelled);
+  }
+  EXPECT_EQ(saved, 2);  // before the first step, and at the stop
+  EXPECT_EQ(t.checkpoint().step, 3);
+}
+
+TEST(trainer, a_loss_that_is_not_finite_stops_without_saving) {
+  TrainConfig c = small_config(1);
+  Trainer t(tests::test_device(), c, tests::small_scan(9, 64, 1), {});
+  io::Checkpoint broken = t.checkpoint();
+  broken.weights.front().data.front() = std::numeric_limits<float>::quiet_NaN();
+  broken.step = 1;
+  t.restore(broken);
+  int saved = 0;
+  try {
+    t.run([&](const Trainer&) { ++saved; });
+    FAIL() << "NaN went unnoticed";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::numeric);
+    EXPECT_NE(std::string(e.what()).find("epoch 1, step 1"), std::string::npos) << e.what();
+  }
+  EXPECT_EQ(saved, 0);
+}
+
+TEST(trainer, supervised_needs_a_truth_and_learns_it) {
+  TrainConfig c = small_config(1);
+  c.method = Method::supervised;
+  try {
+    Trainer t(tests::test_device(), c, tests::small_scan(4, 64, 1), {});
+    FAIL() << "no truth was needed";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("object"), std::string::npos);
+  }
+  io::ScanInfo info = tests::small_scan(6, 64, 1)->info();
+  std::vector<float> amplitude(static_cast<size_t>(6 * 64 * 64));
+  tests::small_scan(6, 64, 1)->read_amplitude(0, 6, amplitude);
+  info.object.depth = 1;
+  info.object.height = info.object.width = 140;
+  info.object.data.assign(140 * 140, std::polar(0.7F, 0.4F));
+  info.object_kind = "truth";
+  c.epochs = 15;
+  c.validation = 0;
+  Trainer t(tests::test_device(), c, io::scan_from_memory(info, amplitude), {});
+  t.run(keep_nothing);
+  EXPECT_EQ(t.network().config().members(), 1);
+  EXPECT_LT(t.history().back().loss, 0.6 * t.history().front().loss);
+}
+
+TEST(trainer, errors_name_the_option) {
+  const auto message = [](TrainConfig c, io::Domain domain) -> std::string {
+    io::ScanInfo info = tests::small_scan(6, 64, 1)->info();
+    std::vector<float> amplitude(static_cast<size_t>(6 * 64 * 64), 1.0F);
+    info.domain = domain;
+    try {
+      Trainer t(tests::test_device(), c, io::scan_from_memory(info, amplitude), {});
+    } catch (const std::exception& e) {
+      return e.what();
+    }
+    return "no error";
+  };
+  EXPECT_NE(message(small_config(1), io::Domain::amplitude).find("--photons"), std::string::npos);
+  TrainConfig c = small_config(1);
+  c.groups = 100;
+  EXPECT_EQ(message(c, io::Domain::counts), "no error");  // single patterns: at most one group each
+  c = small_config(2);
+  c.groups = 100;
+  EXPECT_NE(message(c, io::Domain::counts).find("--oversample"), std::string::npos);
+  c = small_config(1);
+  c.subsample = 7;
+  EXPECT_NE(message(c, io::Domain::counts).find("--subsample"), std::string::npos);
+  c = small_config(1);
+  c.frames = "4:2";
+  EXPECT_NE(message(c, io::Domain::counts).find("4:2"), std::string::npos);
+  c = small_config(1);
+  c.nll_weight = 0;
+  EXPECT_NE(message(c, io::Domain::counts).find("--mae-weight"), std::string::npos);
+  c = small_config(1);
+  c.side_px = 128;
+  EXPECT_NE(message(c, io::Domain::counts).find("--N"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace ptyfuse
