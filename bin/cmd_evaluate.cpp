@@ -57,7 +57,7 @@ class EvaluateCommand : public Command {
     const io::MetricsReport report = metrics_report(e, reconstruction_, truth_);
     io::write_text_file(output_, io::metrics_json(report), force_);
     if (!csv_.empty()) io::write_text_file(csv_, io::metrics_csv(report, reconstruction_), force_);
-    if (!picture_.empty()) evaluation_figure(e, reconstruction_).write_png(picture_, force_);
+    if (!picture_.empty()) evaluation_page(reconstruction_, e).write_png(picture_, force_);
     print(e);
     return 0;
   }

@@ -3,8 +3,8 @@
 #include <cstdio>
 
 #include "bin/command.h"
-#include "bin/pictures.h"
 #include "bin/scan_hints.h"
+#include "engine/pictures.h"
 #include "engine/reconstructor.h"
 #include "engine/run_folder.h"
 #include "io/atomic_file.h"
@@ -44,7 +44,7 @@ class ReconstructCommand : public Command {
     const io::Reconstruction result =
         reconstructor.run([&] { return io::open_scan(scan_, scan_hints(hints_)); }, make_control());
     io::write_reconstruction(output_, result, force_);
-    if (!picture_.empty()) write_reconstruction_picture(picture_, scan_, result, force_);
+    if (!picture_.empty()) reconstruction_page(scan_, result).write_png(picture_, force_);
     std::printf("%s: object of %lld x %lld pixels from %lld patterns in %.2f s (%.0f patterns/s)\n", output_.c_str(),
                 static_cast<long long>(result.object.height), static_cast<long long>(result.object.width),
                 static_cast<long long>(result.pattern_count), result.seconds,

@@ -2,9 +2,9 @@
 #include <cstdio>
 
 #include "bin/command.h"
-#include "bin/pictures.h"
 #include "bin/scan_hints.h"
 #include "engine/frame_range.h"
+#include "engine/pictures.h"
 #include "engine/refine_options.h"
 #include "engine/refine_output.h"
 #include "io/atomic_file.h"
@@ -57,7 +57,7 @@ class RefineCommand : public Command {
     result.version = PTYFUSE_VERSION;
     result.config = settings_toml();
     io::write_reconstruction(output_, result, force_);
-    if (!picture_.empty()) write_reconstruction_picture(picture_, scan_, result, force_);
+    if (!picture_.empty()) reconstruction_page(scan_, result).write_png(picture_, force_);
     std::printf("%s: %lld sweeps over %lld patterns in %.2f s, R %.4f -> %.4f\n", output_.c_str(),
                 static_cast<long long>(setup_.sweeps.sweeps), static_cast<long long>(result.pattern_count), seconds,
                 state.residual.front(), state.residual.back());

@@ -8,9 +8,9 @@
 #include <ctime>
 #include <filesystem>
 
+#include "engine/pictures.h"
 #include "engine/train_options.h"
 #include "io/atomic_file.h"
-#include "io/figure.h"
 #include "io/file_error.h"
 
 namespace ptyfuse {
@@ -28,29 +28,14 @@ std::string history_csv(const std::vector<HistoryRow>& history) {
 }
 
 void write_history_picture(const std::vector<HistoryRow>& history, const std::string& path) {
-  io::Curve training{"training", {}, {}}, validation{"validation", {}, {}}, rate{"learning rate", {}, {}};
+  std::vector<double> epoch, loss, validation, rate;
   for (const HistoryRow& r : history) {
-    const auto epoch = static_cast<double>(r.epoch);
-    for (io::Curve* c : {&training, &validation, &rate}) c->x.push_back(epoch);
-    training.y.push_back(r.loss);
-    validation.y.push_back(r.val_loss);
-    rate.y.push_back(r.learning_rate);
+    epoch.push_back(static_cast<double>(r.epoch));
+    loss.push_back(r.loss);
+    validation.push_back(r.val_loss);
+    rate.push_back(r.learning_rate);
   }
-  io::Figure figure("Training");
-  io::CurvePanel losses{.title = "loss",
-                        .x_label = "epoch",
-                        .y_label = "mean loss of a group",
-                        .curves = {training},
-                        .horizontal_lines = {}};
-  if (std::isfinite(history.back().val_loss)) losses.curves.push_back(validation);
-  figure.add(std::move(losses));
-  figure.add(io::CurvePanel{.title = "learning rate",
-                            .x_label = "epoch",
-                            .y_label = "learning rate",
-                            .log_y = true,
-                            .curves = {rate},
-                            .horizontal_lines = {}});
-  figure.write_png(path, true);
+  learning_page("Training", epoch, loss, validation, rate).write_png(path, true);
 }
 
 }  // namespace
