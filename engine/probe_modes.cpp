@@ -95,7 +95,8 @@ io::ComplexImage with_modes(io::ComplexImage probe, int64_t modes) {
         Mode mode = main;
         for (size_t i = 0; i < mode.size(); ++i) {
           const auto at = static_cast<int64_t>(i);
-          const double y = (static_cast<double>(at / probe.width) - y_axis.centre) / y_axis.width;
+          const int64_t row = at / probe.width;
+          const double y = (static_cast<double>(row) - y_axis.centre) / y_axis.width;
           const double x = (static_cast<double>(at % probe.width) - x_axis.centre) / x_axis.width;
           mode[i] *= std::pow(y, static_cast<double>(in_y)) * std::pow(x, static_cast<double>(degree - in_y));
         }

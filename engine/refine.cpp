@@ -38,9 +38,10 @@ struct Corner {
 };
 
 Corner corner_of(const std::array<double, 2>& centre_px, int64_t side_px) {
+  const int64_t middle = side_px / 2;
   Corner out;
   for (size_t axis = 0; axis < 2; ++axis) {
-    const double corner = centre_px[axis] - static_cast<double>(side_px / 2);
+    const double corner = centre_px[axis] - static_cast<double>(middle);
     if (!(std::abs(corner) < 1e15)) refuse("a position is not finite; mend positions_px of the scan");
     const double whole = std::floor(corner + whole_px);
     out.whole[axis] = static_cast<int64_t>(whole);

@@ -49,8 +49,9 @@ const complex64* probe_of(const char* operation, const RpieBatch& batch, int64_t
 void ramp(double shift_px, int64_t side, double sign, std::vector<complex64>& out) {
   out.resize(static_cast<size_t>(side));
   const double step = sign * 2 * std::numbers::pi * shift_px / static_cast<double>(side);
+  const int64_t zero = side / 2;
   for (int64_t i = 0; i < side; ++i) {
-    const double phase = step * static_cast<double>(i - side / 2);
+    const double phase = step * static_cast<double>(i - zero);
     out[static_cast<size_t>(i)] = {static_cast<float>(std::cos(phase)), static_cast<float>(std::sin(phase))};
   }
 }
