@@ -8,12 +8,14 @@
 
 namespace ptyfuse::ops::cpu {
 
-/// c[rows][vectors * lanes] (+)= sum_k a[row * a_row + k * a_step] * b[k * b_step + column].
+/// c[rows][vectors * lanes] (+)= sum_k a[row * a_row + k * a_step] * b[k * b_step + column]. With unit_step a_step is
+/// 1, b is a packed panel (b_step is its width) and the panel that will be needed next lies b_next further on; else
+/// a_row is 1.
 struct MicroArgs {
   const float* a;
   int64_t a_row, a_step;
   const float* b;
-  int64_t b_step;
+  int64_t b_step, b_next;
   float* c;
   int64_t c_row;
   int64_t depth;
@@ -39,6 +41,7 @@ void micro_kernel(const MicroArgs& args) {
   const int64_t a_step = unit_step ? 1 : args.a_step, b_step = unit_step ? vectors * Isa::lanes : args.b_step;
   const int64_t a_row = unit_step ? args.a_row : 1;
   for (int64_t k = 0; k < args.depth; ++k) {
+    if constexpr (unit_step) __builtin_prefetch(b + args.b_next);
     Vector<Isa> column[vectors];
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; ++v) load<Isa>(column[v], b + v * Isa::lanes);
@@ -96,9 +99,10 @@ template <class Isa>
 void plane_products(const PlaneProduct& p) {
   for (int plane = 0; plane < p.planes; ++plane)
     for_panels<Isa>(p.outer, [&](int64_t column, int vectors) {
-      MicroKernels<Isa, true>::run({p.a + plane * p.a_plane, p.a_row, 1, p.b + plane * p.b_plane + column * p.inner, 0,
-                                    p.c + plane * p.c_plane + column, p.c_row, p.inner, false},
-                                   p.tiles, vectors);
+      MicroKernels<Isa, true>::run(
+          {p.a + plane * p.a_plane, p.a_row, 1, p.b + plane * p.b_plane + column * p.inner, 0,
+           vectors * Isa::lanes * p.inner, p.c + plane * p.c_plane + column, p.c_row, p.inner, false},
+          p.tiles, vectors);
     });
 }
 
@@ -108,7 +112,7 @@ void plane_gradients(const PlaneProduct& p) {
     for_panels<Isa>(p.outer, [&](int64_t column, int vectors) {
       const int64_t width = vectors * Isa::lanes;
       MicroKernels<Isa, false>::run(
-          {p.a + plane * p.a_plane, 1, p.a_row, p.b + plane * p.b_plane + column, p.b_row,
+          {p.a + plane * p.a_plane, 1, p.a_row, p.b + plane * p.b_plane + column, p.b_row, 0,
            p.c + plane * p.c_plane + column * p.inner + p.row_begin * width, width, p.tiles, p.accumulate},
           p.row_end - p.row_begin, vectors);
     });
