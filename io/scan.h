@@ -76,7 +76,7 @@ std::unique_ptr<ScanReader> scan_from_memory(ScanInfo info, std::vector<float> a
 /// Frames are chunked frame by frame; `compress` is gzip level 1 with shuffle.
 class ScanWriter {
  public:
-  /// info: all but frame_type, which follows `as_u32` (counts rounded to uint32) or float32. `dc` is centre in the file.
+  /// info: all but frame_type, which follows `as_integers` (counts rounded to uint32) or is float32. `dc` is centre in the file.
   ScanWriter(const std::string& path, const ScanInfo& info, Domain domain, bool as_integers, bool compress, bool force);
   ~ScanWriter();
   ScanWriter(const ScanWriter&) = delete;

@@ -386,5 +386,34 @@ TEST(scan_errors, external_links_stay_in_the_folder) {
   expect_parts(file_error_of([&] { io::open_scan(path); }), {path, "diffraction", "cannot be opened"});
 }
 
+TEST(scan_errors, virtual_datasets_stay_in_the_folder) {
+  const TemporaryFolder folder;
+  ScanFile().write(folder.file("data.h5"));
+  for (const std::string& target : {folder.file("data.h5"), std::string("data.h5")}) {
+    const std::string path = folder.file("scan.h5");
+    ScanFile scan;
+    scan.omit = {"diffraction"};
+    scan.write(path);
+    {
+      const io::h5::Lock lock;
+      const hsize_t extent[3] = {3, 4, 4};
+      const io::h5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+      const io::h5::Handle space(H5Screate_simple(3, extent, nullptr), H5Sclose);
+      const io::h5::Handle created(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+      ASSERT_GE(H5Pset_virtual(created.get(), space.get(), target.c_str(), "diffraction", space.get()), 0);
+      const io::h5::Handle data(
+          H5Dcreate2(file.get(), "diffraction", H5T_STD_U16LE, space.get(), H5P_DEFAULT, created.get(), H5P_DEFAULT),
+          H5Dclose);
+      ASSERT_TRUE(data.valid());
+    }
+    const io::ScanHints hints{.domain = io::Domain::counts, .dc = io::DcPlace::centre};
+    if (target == "data.h5") {
+      EXPECT_EQ(read_all(*io::open_scan(path, hints))[7], 7.0f);
+    } else {
+      expect_parts(file_error_of([&] { io::open_scan(path, hints); }), {path, "diffraction", target, "refused"});
+    }
+  }
+}
+
 }  // namespace
 }  // namespace ptyfuse::tests
