@@ -14,8 +14,19 @@ namespace {
 // A worker waits this long in a loop before it sleeps: steps follow each other within microseconds.
 constexpr auto spin_time = std::chrono::microseconds(50);
 
-// The pool whose body this thread runs, to refuse a run inside a run.
-thread_local const ThreadPool* running_pool = nullptr;
+// The pools whose bodies this thread runs, innermost first, to refuse a run inside a run of the same pool, with or
+// without other pools in between: it would wait for itself.
+struct RunningPool {
+  const ThreadPool* pool;
+  const RunningPool* outer;
+};
+thread_local const RunningPool* running = nullptr;
+
+bool runs_here(const ThreadPool* pool) {
+  for (const RunningPool* r = running; r != nullptr; r = r->outer)
+    if (r->pool == pool) return true;
+  return false;
+}
 
 }  // namespace
 
@@ -37,15 +48,15 @@ ThreadPool::~ThreadPool() {
 void ThreadPool::part(int thread) noexcept {
   if (thread >= parts_) return;
   const int64_t begin = count_ * thread / parts_, end = count_ * (thread + 1) / parts_;
-  const ThreadPool* outer = running_pool;
-  running_pool = this;
+  const RunningPool here{this, running};
+  running = &here;
   try {
     (*body_)(begin, end, thread);
   } catch (...) {
     std::lock_guard lock(error_mutex_);
     if (!error_) error_ = std::current_exception();
   }
-  running_pool = outer;
+  running = here.outer;
 }
 
 void ThreadPool::work(int thread) {
@@ -73,7 +84,7 @@ void ThreadPool::work(int thread) {
 
 void ThreadPool::run(int64_t count, int64_t grain, const Body& body) {
   if (count <= 0) return;
-  if (running_pool == this) throw Error(ErrorKind::device, "parallel_for: called from inside a parallel_for");
+  if (runs_here(this)) throw Error(ErrorKind::device, "parallel_for: called from inside a parallel_for");
   std::lock_guard turn(run_mutex_);
   grain = std::max<int64_t>(1, grain);
   count_ = count;

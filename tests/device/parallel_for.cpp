@@ -147,6 +147,19 @@ TEST(parallel_for, another_device_may_work_inside) {
   EXPECT_EQ(sum, 20);
 }
 
+TEST(parallel_for, refuses_a_run_inside_a_run_of_another_device_inside_its_own) {
+  const Device outer = Device::cpu({.threads = 2}), inner = Device::cpu({.threads = 1});
+  EXPECT_EQ(error_message([&] {
+              outer.parallel_for(1, 1, [&](int64_t, int64_t, int) {
+                inner.parallel_for(
+                    1, 1, [&](int64_t, int64_t, int) { outer.parallel_for(4, 1, [](int64_t, int64_t, int) {}); });
+              });
+            }),
+            "parallel_for: called from inside a parallel_for");
+  EXPECT_EQ(partition(outer, 2, 1).size(), 2U);
+  EXPECT_EQ(partition(inner, 1, 1).size(), 1U);
+}
+
 TEST(parallel_for, host_threads_take_turns_on_one_device) {
   const Device device = Device::cpu({.threads = 2});
   std::vector<int64_t> counts(4);
