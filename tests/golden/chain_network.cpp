@@ -22,17 +22,22 @@ std::vector<float> golden_offsets(const GoldenFile& file, int64_t batch, int64_t
   return yx;
 }
 
-/// The relative distances of all tensors: at most two may lie between 1e-3 and 1e-2 (ReLU and max-pool ties).
+/// All tensors within 1e-2, and all but two within 1e-3 or, where a ReLU or max-pool tie of less than float32's
+/// precision flipped in the reference's own float32 run too, within twice that run's recorded distance from the float64
+/// gradient.
 void expect_recorded_gradients(const GoldenFile& file, const std::string& group, const UNet& unet,
                                const std::vector<float>& gradients) {
   int loose = 0;
   for (const ParameterEntry& e : unet.parameters()) {
-    SCOPED_TRACE(group + "/" + e.name);
-    const std::vector<float> recorded = file.read<float>(group + "/" + e.name);
+    const std::string item = group + "/" + e.name;
+    SCOPED_TRACE(item);
+    const std::vector<float> recorded = file.read<float>(item);
+    const std::string noise_name = "f32_vs_f64_rel_l2";
+    const double noise = file.has_attribute(item, noise_name) ? file.attribute<double>(item, noise_name)[0] : 0;
     ASSERT_EQ(static_cast<int64_t>(recorded.size()), e.shape.elements());
     const double error = relative_l2(gradients.data() + e.offset, recorded.data(), e.shape.elements());
     EXPECT_WITHIN(error, 1e-2);
-    if (error > 1e-3) ++loose;
+    if (error > std::max(1e-3, 2 * noise)) ++loose;
   }
   EXPECT_LE(loose, 2) << group;
 }
