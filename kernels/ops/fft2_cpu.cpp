@@ -35,9 +35,9 @@ FftwPlan::FftwPlan(int64_t height, int64_t width, FftDirection direction, const 
     imaginary_ = layout.imaginary;
   else
     real_ = layout.imaginary, imaginary_ = 0;
-  const int64_t floats = (height * width - 1) * layout.step + layout.imaginary + 1;
+  const int64_t floats = (height - 1) * layout.row + (width - 1) * layout.step + layout.imaginary + 1;
   const std::unique_ptr<float, decltype(&fftwf_free)> sample(fftwf_alloc_real(static_cast<size_t>(floats)), fftwf_free);
-  const fftwf_iodim64 axes[2] = {{height, width * layout.step, width * layout.step}, {width, layout.step, layout.step}};
+  const fftwf_iodim64 axes[2] = {{height, layout.row, layout.row}, {width, layout.step, layout.step}};
   const std::lock_guard lock(planner());
   if (sample) {
     float* const re = sample.get() + real_;
@@ -61,8 +61,8 @@ Fft2::Fft2(const Device& device, int64_t height, int64_t width)
     : device_(device),
       height_(height),
       width_(width),
-      forward_(height, width, FftDirection::forward, {}),
-      inverse_(height, width, FftDirection::inverse, {}) {
+      forward_(height, width, FftDirection::forward, {.step = 2, .row = 2 * width, .imaginary = 1}),
+      inverse_(height, width, FftDirection::inverse, {.step = 2, .row = 2 * width, .imaginary = 1}) {
   for (int t = 0; t < device.threads(); ++t) scratch_.emplace_back(device, Shape{height, width}, "fft2 scratch");
 }
 

@@ -15,7 +15,7 @@ namespace ptyfuse::ops::cpu {
 class FftwPlan {
  public:
   struct Layout {
-    int64_t step = 2, imaginary = 1;
+    int64_t step, row, imaginary;
   };
   FftwPlan(int64_t height, int64_t width, FftDirection direction, const Layout& layout);
   /// `data` is the first real part, as aligned as a Buffer. Any number of threads may run one plan at once.

@@ -5,18 +5,9 @@
 
 #include "kernels/ops/complex_patch_cpu.h"
 #include "kernels/ops/merge.h"
-#include "kernels/ops/physics_rows_cpu.h"
 #include "kernels/ops/two_tap_cpu.h"
 
 namespace ptyfuse::ops::cpu {
-namespace {
-
-constexpr int64_t aligned_floats(int64_t floats) {
-  return (floats + 15) / 16 * 16;
-}
-
-}  // namespace
-
 // What all groups of one call share.
 struct Physics::Call {
   const PhysicsInputs& inputs;
@@ -28,39 +19,43 @@ struct Physics::Call {
 // The scratch of one thread, and the way of one group through it.
 class Physics::Worker {
  public:
-  static int64_t floats(const PhysicsSpec& s, int64_t plane, int64_t canvas_plane) {
-    return (3 * s.heads + 2 + 2 * s.probe_modes) * plane + 5 * canvas_plane + tap_row(s) + 6 * image_row(s);
+  static int64_t floats(const PhysicsSpec& s, const PlaneShape& patch, const PlaneShape& canvas) {
+    return (3 * s.heads + 2 + 2 * s.probe_modes) * patch.stride() + 5 * canvas.stride() + canvas.pitch +
+           6 * patch.pitch + 2 * PlaneShape::lead;
   }
 
+  // `scratch` holds zeros between the rows of its planes, from the start or from the worker before.
   Worker(const Physics& physics, const Call& call, float* scratch)
       : physics_(physics),
         spec_(physics.spec_),
         call_(call),
+        patch_shape_(physics.patch_),
+        canvas_shape_(physics.canvas_),
         side_(spec_.side),
-        canvas_(spec_.canvas),
-        pad_((canvas_ - side_) / 2),
-        pixels_(side_ * side_),
-        plane_(physics.plane_) {
-    const auto take = [&scratch](int64_t n) {
-      float* const taken = scratch;
-      scratch += n;
+        pad_((spec_.canvas - spec_.side) / 2) {
+    float* next = scratch + PlaneShape::lead;
+    const auto take = [&next](int64_t n) {
+      float* const taken = next;
+      next += n;
       return taken;
     };
-    amplitude_ = take(spec_.heads * plane_);
-    cosine_ = take(spec_.heads * plane_);
-    sine_ = take(spec_.heads * plane_);
-    patch_.re = take(plane_);
-    patch_.im = take(plane_);
-    field_ = take(2 * spec_.probe_modes * plane_);
-    region_.re = take(physics.canvas_plane_);
-    region_.im = take(physics.canvas_plane_);
-    grad_region_.re = take(physics.canvas_plane_);
-    grad_region_.im = take(physics.canvas_plane_);
-    inverse_denominator_ = take(physics.canvas_plane_);
-    tap_row_ = take(tap_row(spec_));
-    data_row_ = take(image_row(spec_));
-    intensity_row_ = take(image_row(spec_));
-    loss_row_ = {take(image_row(spec_)), take(image_row(spec_)), take(image_row(spec_)), take(image_row(spec_))};
+    const int64_t plane = patch_shape_.stride(), canvas = canvas_shape_.stride();
+    amplitude_ = take(spec_.heads * plane);
+    cosine_ = take(spec_.heads * plane);
+    sine_ = take(spec_.heads * plane);
+    patch_.re = take(plane);
+    patch_.im = take(plane);
+    field_ = take(2 * spec_.probe_modes * plane);
+    region_.re = take(canvas);
+    region_.im = take(canvas);
+    grad_region_.re = take(canvas);
+    grad_region_.im = take(canvas);
+    inverse_denominator_ = take(canvas);
+    zero_row_ = take(canvas_shape_.pitch + PlaneShape::lead);
+    data_row_ = take(patch_shape_.pitch);
+    intensity_row_ = take(patch_shape_.pitch);
+    loss_row_ = {take(patch_shape_.pitch), take(patch_shape_.pitch), take(patch_shape_.pitch),
+                 take(patch_shape_.pitch)};
   }
 
   GroupSums group(int64_t b) {
@@ -72,7 +67,7 @@ class Physics::Worker {
       patch_by_gain();
     else
       make_region(b);
-    if (backward && !at_origin) clear(grad_region_, canvas_ * canvas_);
+    if (backward && !at_origin) clear(grad_region_, canvas_shape_);
     for (int64_t c = 0; c < spec_.members; ++c) {
       if (!at_origin) extract(b, c);
       diffract();
@@ -83,29 +78,32 @@ class Physics::Worker {
     }
     if (!backward) return sums;
     if (call_.merged && !at_origin)
-      multiply_row(grad_region_.re, grad_region_.im, inverse_denominator_, canvas_ * canvas_);
+      multiply_row(grad_region_.re, grad_region_.im, inverse_denominator_, canvas_shape_.floats());
     for (int64_t h = 0; h < spec_.heads; ++h) {
       if (at_origin)
-        multiply_row(patch_.re, patch_.im, physics_.gain_.data(), pixels_);
+        multiply_row(patch_.re, patch_.im, physics_.plane(physics_.gain_), patch_shape_.floats());
       else
         patch_gradient(b, h);
-      store_gradients(b, h);
+      const int64_t at = h * patch_shape_.stride();
+      polar_gradient_row(amplitude_ + at, cosine_ + at, sine_ + at, patch_.re, patch_.im, patch_shape_.floats());
     }
+    store(amplitude_, call_.grad_amplitude, b);
+    store(cosine_, call_.grad_phase, b);
     return sums;
   }
 
  private:
-  static int64_t tap_row(const PhysicsSpec& s) { return aligned_floats(translated_row_floats(s.canvas, 1)); }
-  static int64_t image_row(const PhysicsSpec& s) { return aligned_floats(s.side); }
-
-  static void clear(const Planes& planes, int64_t n) {
-    std::fill_n(planes.re, n, 0.0F);
-    std::fill_n(planes.im, n, 0.0F);
+  static void clear(const Planes& planes, const PlaneShape& shape) {
+    std::fill_n(planes.re, shape.floats(), 0.0F);
+    std::fill_n(planes.im, shape.floats(), 0.0F);
   }
-  void add_moved(const Planes& in, int64_t in_side, const BilinearAxis& y, const BilinearAxis& x, const Planes& out,
-                 int64_t out_side) const {
-    add_translated<1>(in.re, in_side, y, x, out.re, out_side, tap_row_);
-    add_translated<1>(in.im, in_side, y, x, out.im, out_side, tap_row_);
+  void add_to_canvas(const BilinearAxis& y, const BilinearAxis& x, const Planes& canvas) const {
+    translate_plane<true>(patch_.re, patch_shape_, y, x, canvas.re, canvas_shape_, zero_row_);
+    translate_plane<true>(patch_.im, patch_shape_, y, x, canvas.im, canvas_shape_, zero_row_);
+  }
+  void take_from_canvas(const Planes& canvas, const BilinearAxis& y, const BilinearAxis& x) const {
+    translate_plane<false>(canvas.re, canvas_shape_, y, x, patch_.re, patch_shape_, zero_row_);
+    translate_plane<false>(canvas.im, canvas_shape_, y, x, patch_.im, patch_shape_, zero_row_);
   }
 
   const float* offset_px(int64_t b, int64_t c) const {
@@ -119,75 +117,102 @@ class Physics::Worker {
     return spec_.members == 1 && offset_px(b, 0)[0] == 0.0F && offset_px(b, 0)[1] == 0.0F;
   }
 
+  // All heads of a group between memory in any strides and planes.
+  void load(const TensorView<const float>& in, int64_t b, float* planes) const {
+    const bool channel_last = spec_.heads == 4 && in.stride(1) == 1 && in.stride(3) == 4;
+    for (int64_t y = 0; y < side_; ++y) {
+      float* const row = planes + y * patch_shape_.pitch;
+      if (channel_last)
+        load_four_rows(&in(b, int64_t{0}, y, int64_t{0}), row, patch_shape_.stride(), side_);
+      else
+        for (int64_t h = 0; h < spec_.heads; ++h)
+          load_row(&in(b, h, y, int64_t{0}), in.stride(3), row + h * patch_shape_.stride(), side_);
+    }
+  }
+  void store(const float* planes, const TensorView<float>& out, int64_t b) const {
+    const bool channel_last = spec_.heads == 4 && out.stride(1) == 1 && out.stride(3) == 4;
+    for (int64_t y = 0; y < side_; ++y) {
+      const float* const row = planes + y * patch_shape_.pitch;
+      if (channel_last)
+        store_four_rows(row, patch_shape_.stride(), &out(b, int64_t{0}, y, int64_t{0}), side_);
+      else
+        for (int64_t h = 0; h < spec_.heads; ++h)
+          store_row(row + h * patch_shape_.stride(), &out(b, h, y, int64_t{0}), out.stride(3), side_);
+    }
+  }
+
   void load_patches(int64_t b) {
-    const TensorView<const float>&amplitude = call_.inputs.amplitude, &phase = call_.inputs.phase;
+    load(call_.inputs.amplitude, b, amplitude_);
+    load(call_.inputs.phase, b, cosine_);
     for (int64_t h = 0; h < spec_.heads; ++h)
       for (int64_t y = 0; y < side_; ++y) {
-        const int64_t at = h * plane_ + y * side_;
-        load_row(&amplitude(b, h, y, int64_t{0}), amplitude.stride(3), amplitude_ + at, side_);
-        load_row(&phase(b, h, y, int64_t{0}), phase.stride(3), data_row_, side_);
+        const int64_t at = h * patch_shape_.stride() + y * patch_shape_.pitch;
+        std::copy_n(cosine_ + at, side_, data_row_);
         sine_cosine_row(data_row_, sine_ + at, cosine_ + at, side_);
       }
   }
 
-  void patch_by_gain() { polar_row(physics_.gain_.data(), amplitude_, cosine_, sine_, patch_.re, patch_.im, pixels_); }
+  void patch_by_gain() {
+    polar_row(physics_.plane(physics_.gain_), amplitude_, cosine_, sine_, patch_.re, patch_.im, patch_shape_.floats());
+  }
 
   void make_region(int64_t b) {
-    clear(region_, canvas_ * canvas_);
+    clear(region_, canvas_shape_);
     if (!call_.merged) {
       for (int64_t y = 0; y < side_; ++y) {
-        const int64_t from = y * side_, to = (y + pad_) * canvas_ + pad_;
+        const int64_t from = y * patch_shape_.pitch, to = (y + pad_) * canvas_shape_.pitch + pad_;
         polar_row(nullptr, amplitude_ + from, cosine_ + from, sine_ + from, region_.re + to, region_.im + to, side_);
       }
       return;
     }
-    std::fill_n(inverse_denominator_, canvas_ * canvas_, merge_epsilon);
-    const float* weight = call_.inputs.weight.data();
+    std::fill_n(inverse_denominator_, canvas_shape_.floats(), merge_epsilon);
+    const float* weight = physics_.plane(physics_.weight_);
     for (int64_t c = 0; c < spec_.members; ++c) {
-      const int64_t at = c * plane_;
+      const int64_t at = c * patch_shape_.stride();
       polar_row(spec_.unmasked_numerator ? nullptr : weight, amplitude_ + at, cosine_ + at, sine_ + at, patch_.re,
-                patch_.im, pixels_);
+                patch_.im, patch_shape_.floats());
       const BilinearAxis y = merge_axis(offset_px(b, c)[0]), x = merge_axis(offset_px(b, c)[1]);
-      add_moved(patch_, side_, y, x, region_, canvas_);
-      add_translated<1>(weight, side_, y, x, inverse_denominator_, canvas_, tap_row_);
+      add_to_canvas(y, x, region_);
+      translate_plane<true>(weight, patch_shape_, y, x, inverse_denominator_, canvas_shape_, zero_row_);
     }
-    for (int64_t i = 0; i < canvas_ * canvas_; ++i) inverse_denominator_[i] = 1.0F / inverse_denominator_[i];
-    multiply_row(region_.re, region_.im, inverse_denominator_, canvas_ * canvas_);
+    for (int64_t i = 0; i < canvas_shape_.floats(); ++i) inverse_denominator_[i] = 1.0F / inverse_denominator_[i];
+    multiply_row(region_.re, region_.im, inverse_denominator_, canvas_shape_.floats());
   }
 
   void extract(int64_t b, int64_t c) {
-    clear(patch_, pixels_);
-    add_moved(region_, canvas_, extract_axis(offset_px(b, c)[0]), extract_axis(offset_px(b, c)[1]), patch_, side_);
+    take_from_canvas(region_, extract_axis(offset_px(b, c)[0]), extract_axis(offset_px(b, c)[1]));
   }
 
   void add_to_grad_region(int64_t b, int64_t c) {
-    add_moved(patch_, side_, transposed(extract_axis(offset_px(b, c)[0])), transposed(extract_axis(offset_px(b, c)[1])),
-              grad_region_, canvas_);
+    add_to_canvas(transposed(extract_axis(offset_px(b, c)[0])), transposed(extract_axis(offset_px(b, c)[1])),
+                  grad_region_);
   }
 
   void patch_gradient(int64_t b, int64_t h) {
     if (!call_.merged) {
       for (int64_t y = 0; y < side_; ++y) {
-        const int64_t from = (y + pad_) * canvas_ + pad_;
-        std::copy_n(grad_region_.re + from, side_, patch_.re + y * side_);
-        std::copy_n(grad_region_.im + from, side_, patch_.im + y * side_);
+        const int64_t from = (y + pad_) * canvas_shape_.pitch + pad_, to = y * patch_shape_.pitch;
+        std::copy_n(grad_region_.re + from, side_, patch_.re + to);
+        std::copy_n(grad_region_.im + from, side_, patch_.im + to);
       }
       return;
     }
-    clear(patch_, pixels_);
-    add_moved(grad_region_, canvas_, transposed(merge_axis(offset_px(b, h)[0])),
-              transposed(merge_axis(offset_px(b, h)[1])), patch_, side_);
-    if (!spec_.unmasked_numerator) multiply_row(patch_.re, patch_.im, call_.inputs.weight.data(), pixels_);
+    take_from_canvas(grad_region_, transposed(merge_axis(offset_px(b, h)[0])),
+                     transposed(merge_axis(offset_px(b, h)[1])));
+    if (!spec_.unmasked_numerator)
+      multiply_row(patch_.re, patch_.im, physics_.plane(physics_.weight_), patch_shape_.floats());
   }
 
-  Planes mode(int64_t k) const { return {field_ + 2 * k * plane_, field_ + (2 * k + 1) * plane_}; }
+  Planes mode(int64_t k) const {
+    return {field_ + 2 * k * patch_shape_.stride(), field_ + (2 * k + 1) * patch_shape_.stride()};
+  }
 
   void diffract() {
     for (int64_t k = 0; k < spec_.probe_modes; ++k) {
       const Planes psi = mode(k);
-      const float* probe_re = physics_.probe_.data() + 2 * k * plane_;
-      const float* probe_im = probe_re + plane_;
-      illuminate_row(probe_re, probe_im, patch_.re, patch_.im, psi.re, psi.im, pixels_);
+      const float* probe_re = physics_.plane(physics_.probe_) + 2 * k * patch_shape_.stride();
+      const float* probe_im = probe_re + patch_shape_.stride();
+      illuminate_row(probe_re, probe_im, patch_.re, patch_.im, psi.re, psi.im, patch_shape_.floats());
       physics_.fft_.forward(psi.re);
     }
   }
@@ -196,10 +221,10 @@ class Physics::Worker {
     for (int64_t k = 0; k < spec_.probe_modes; ++k) {
       const Planes g = mode(k);
       physics_.fft_.inverse(g.re);
-      const float* probe_re = physics_.probe_.data() + 2 * k * plane_;
-      const float* probe_im = probe_re + plane_;
+      const float* probe_re = physics_.plane(physics_.probe_) + 2 * k * patch_shape_.stride();
+      const float* probe_im = probe_re + patch_shape_.stride();
       const auto add = k == 0 ? illuminate_adjoint_row<false> : illuminate_adjoint_row<true>;
-      add(probe_re, probe_im, g.re, g.im, patch_.re, patch_.im, pixels_);
+      add(probe_re, probe_im, g.re, g.im, patch_.re, patch_.im, patch_shape_.floats());
     }
   }
 
@@ -215,7 +240,7 @@ class Physics::Worker {
       load_row(row, step, data_row_ + side_ - half, half);
       for (int64_t k = 0; k < spec_.probe_modes; ++k) {
         const auto add = k == 0 ? intensity_row<false> : intensity_row<true>;
-        add(mode(k).re + y * side_, mode(k).im + y * side_, intensity_row_, side_);
+        add(mode(k).re + y * patch_shape_.pitch, mode(k).im + y * patch_shape_.pitch, intensity_row_, side_);
       }
       loss_row(call_.scales, intensity_row_, data_row_, physics_.mask_.data() + y * side_, loss_row_, side_);
       nll += sum_row(loss_row_.nll, side_);
@@ -223,65 +248,60 @@ class Physics::Worker {
       slope += sum_row(loss_row_.log_slope, side_);
       if (!call_.grad_amplitude) continue;
       for (int64_t k = 0; k < spec_.probe_modes; ++k)
-        multiply_row(mode(k).re + y * side_, mode(k).im + y * side_, loss_row_.field_factor, side_);
+        multiply_row(mode(k).re + y * patch_shape_.pitch, mode(k).im + y * patch_shape_.pitch, loss_row_.field_factor,
+                     side_);
     }
     sums.nll += nll;
     sums.mae += mae;
     sums.slope += slope;
   }
 
-  void store_gradients(int64_t b, int64_t h) {
-    const TensorView<float>&amplitude = call_.grad_amplitude, &phase = call_.grad_phase;
-    for (int64_t y = 0; y < side_; ++y) {
-      const int64_t in_patch = y * side_, at = h * plane_ + in_patch;
-      polar_gradient_row(amplitude_ + at, cosine_ + at, sine_ + at, patch_.re + in_patch, patch_.im + in_patch,
-                         data_row_, intensity_row_, side_);
-      store_row(data_row_, &amplitude(b, h, y, int64_t{0}), amplitude.stride(3), side_);
-      store_row(intensity_row_, &phase(b, h, y, int64_t{0}), phase.stride(3), side_);
-    }
-  }
-
   const Physics& physics_;
   const PhysicsSpec& spec_;
   const Call& call_;
-  const int64_t side_, canvas_, pad_, pixels_, plane_;
-  float *amplitude_, *cosine_, *sine_;  // [heads, plane] of the network's patches
+  const PlaneShape& patch_shape_;
+  const PlaneShape& canvas_shape_;
+  const int64_t side_, pad_;
+  float *amplitude_, *cosine_, *sine_;  // [heads, plane] of the network's patches; the first two end as gradients
   Planes patch_;                        // of the member at work, then its gradient
   float* field_;                        // [modes, 2, plane]: exit wave, far field, and the way back
   Planes region_, grad_region_;
   float* inverse_denominator_;
-  float *tap_row_, *data_row_, *intensity_row_;
+  float *zero_row_, *data_row_, *intensity_row_;
   LossRow loss_row_;
 };
 
 Physics::Physics(const Device& device, const PhysicsSpec& spec)
     : device_(device),
       spec_(spec),
-      plane_(aligned_floats(spec.side * spec.side)),
-      canvas_plane_(aligned_floats(spec.canvas * spec.canvas)),
-      fft_(spec.side, plane_),
-      scratch_(device, {device.threads(), aligned_floats(Worker::floats(spec, plane_, canvas_plane_))},
-               "physics scratch"),
-      probe_(device, {spec.probe_modes, 2, plane_}, "physics probe"),
+      patch_(spec.side),
+      canvas_(spec.canvas),
+      fft_(spec.side, patch_.pitch, patch_.stride()),
+      scratch_(device, {device.threads(), (Worker::floats(spec, patch_, canvas_) + 15) / 16 * 16}, "physics scratch"),
+      probe_(device, {2 * spec.probe_modes + 1, patch_.stride()}, "physics probe"),
+      weight_(device, {2, patch_.stride()}, "physics weight"),
+      gain_(device, {2, patch_.stride()}, "physics gain"),
       mask_(device, {spec.side, spec.side}, "physics mask"),
-      gain_(device, {spec.side, spec.side}, "physics gain"),
-      sums_(static_cast<size_t>(spec.batch)) {}
+      sums_(static_cast<size_t>(spec.batch)) {
+  for (Tensor<float>* planes : {&scratch_, &probe_, &weight_, &gain_})
+    std::fill_n(planes->data(), planes->elements(), 0.0F);
+}
 
 void Physics::prepare(const PhysicsInputs& inputs) {
-  const int64_t side = spec_.side, pixels = side * side, half = side / 2;
-  for (int64_t k = 0; k < spec_.probe_modes; ++k)
-    for (int64_t i = 0; i < pixels; ++i) {
-      probe_.data()[2 * k * plane_ + i] = inputs.probe.data()[k * pixels + i].real();
-      probe_.data()[(2 * k + 1) * plane_ + i] = inputs.probe.data()[k * pixels + i].imag();
-    }
+  const int64_t side = spec_.side, half = side / 2;
   for (int64_t y = 0; y < side; ++y)
-    for (int64_t x = 0; x < side; ++x)
-      mask_.data()[y * side + x] =
-          inputs.mask ? inputs.mask.data()[(y + half) % side * side + (x + half) % side] : 1.0F;
-  for (int64_t i = 0; i < pixels; ++i) {
-    const float weight = inputs.weight ? inputs.weight.data()[i] : 1.0F;
-    gain_.data()[i] = inputs.weight ? (spec_.unmasked_numerator ? 1.0F : weight) / (weight + merge_epsilon) : 1.0F;
-  }
+    for (int64_t x = 0; x < side; ++x) {
+      const int64_t from = y * side + x, to = PlaneShape::lead + y * patch_.pitch + x;
+      for (int64_t k = 0; k < spec_.probe_modes; ++k) {
+        const complex64 p = inputs.probe.data()[k * side * side + from];
+        probe_.data()[2 * k * patch_.stride() + to] = p.real();
+        probe_.data()[(2 * k + 1) * patch_.stride() + to] = p.imag();
+      }
+      const float weight = inputs.weight ? inputs.weight.data()[from] : 1.0F;
+      weight_.data()[to] = weight;
+      gain_.data()[to] = inputs.weight ? (spec_.unmasked_numerator ? 1.0F : weight) / (weight + merge_epsilon) : 1.0F;
+      mask_.data()[from] = inputs.mask ? inputs.mask.data()[(y + half) % side * side + (x + half) % side] : 1.0F;
+    }
 }
 
 PhysicsResult Physics::run(const PhysicsInputs& inputs, TensorView<float> grad_amplitude,

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "kernels/ops/physics.h"
+#include "kernels/ops/physics_rows_cpu.h"
 #include "kernels/ops/split_fft2_cpu.h"
 
 namespace ptyfuse::ops::cpu {
@@ -22,15 +23,17 @@ class Physics {
   class Worker;
 
   void prepare(const PhysicsInputs& inputs);
+  static const float* plane(const Tensor<float>& planes) { return planes.data() + PlaneShape::lead; }
 
   Device device_;
   PhysicsSpec spec_;
-  int64_t plane_, canvas_plane_;  // floats from one plane [N,N] or [Q,Q] to the next
+  PlaneShape patch_, canvas_;
   SplitFft2 fft_;
+  // Planes of patch_, from its lead on: whatever lies between their rows stays 0.
   Tensor<float> scratch_;        // [threads, floats of a worker]
   Tensor<float> probe_;          // [modes, 2, plane]
+  Tensor<float> weight_, gain_;  // of the merge, and what it does to a single pattern at the origin
   Tensor<float> mask_;           // [N,N] of 0 and 1, zero frequency at the origin
-  Tensor<float> gain_;           // [N,N] what the merge does to a single pattern at the origin
   std::vector<GroupSums> sums_;  // [batch]
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/ops/bilinear.h"
 #include "kernels/ops/likelihood_cpu.h"
 
 namespace ptyfuse::ops::cpu {
@@ -12,6 +13,56 @@ struct Planes {
   float* re = nullptr;
   float* im = nullptr;
 };
+
+/// A square image in scratch. Rows are `pitch` floats apart; at least eight zeros lie behind each row and before the
+/// first, so that interpolation beside the border and whole vectors past it need no cases of their own. Loops that run
+/// over all `floats()` keep those zeros. The pitch is no power of two, which would let rows push each other out of
+/// cache.
+struct PlaneShape {
+  explicit PlaneShape(int64_t extent) : side(extent), pitch((extent + 7) / 8 * 8 + 8) {}
+  static constexpr int64_t lead = 16;  ///< zeros before the first row
+  int64_t floats() const { return side * pitch; }
+  /// From one plane's first row to the next one's.
+  int64_t stride() const { return lead + (floats() + 15) / 16 * 16; }
+  int64_t side, pitch;
+};
+
+/// One row of a translation: the four taps of two rows of the source, or those added to what is there.
+template <bool add>
+void four_tap_row(const float* __restrict upper, const float* __restrict lower, const BilinearAxis& y,
+                  const BilinearAxis& x, float* __restrict out, int64_t n) {
+  const float w00 = y.w0 * x.w0, w01 = y.w0 * x.w1, w10 = y.w1 * x.w0, w11 = y.w1 * x.w1;
+  for (int64_t i = 0; i < n; ++i) {
+    const float sum = w00 * upper[i] + w01 * upper[i + 1] + (w10 * lower[i] + w11 * lower[i + 1]);
+    out[i] = add ? out[i] + sum : sum;
+  }
+}
+
+/// out[Y,X] = sum over two rows and two columns of their weights times in[Y + y.first + {0,1}, X + x.first + {0,1}], or
+/// that added to what is there; samples outside `in` count as 0. zero_row: as many zeros as a row of `in` has floats.
+template <bool add>
+void translate_plane(const float* in, const PlaneShape& in_shape, const BilinearAxis& y, const BilinearAxis& x,
+                     float* out, const PlaneShape& out_shape, const float* zero_row) {
+  const int64_t y_begin = std::max<int64_t>(0, -1 - y.first), y_end = std::min(out_shape.side, in_shape.side - y.first);
+  const int64_t x_begin = std::max<int64_t>(0, -1 - x.first), x_end = std::min(out_shape.side, in_shape.side - x.first);
+  const bool empty = y_begin >= y_end || x_begin >= x_end;
+  if constexpr (!add) {
+    if (empty || y_begin > 0 || x_begin > 0 || y_end < out_shape.side || x_end < out_shape.side) {
+      std::fill_n(out, out_shape.floats(), 0.0F);
+      translate_plane<true>(in, in_shape, y, x, out, out_shape, zero_row);
+      return;
+    }
+  }
+  if (empty) return;
+  int64_t run = x_end - x_begin;
+  // Where the source's row has ended there are zeros to read and a gap to write them to: whole vectors.
+  if (x_end + x.first == in_shape.side) run = (run + 7) / 8 * 8;
+  const auto row = [&](int64_t iy) {
+    return iy < 0 || iy >= in_shape.side ? zero_row : in + iy * in_shape.pitch + x_begin + x.first;
+  };
+  for (int64_t oy = y_begin; oy < y_end; ++oy)
+    four_tap_row<add>(row(oy + y.first), row(oy + y.first + 1), y, x, out + oy * out_shape.pitch + x_begin, run);
+}
 
 /// A row of n floats `step` apart, to and from a row without gaps.
 inline void load_row(const float* __restrict in, int64_t step, float* __restrict out, int64_t n) {
@@ -29,6 +80,23 @@ inline void store_row(const float* __restrict in, float* __restrict out, int64_t
     for (int64_t i = 0; i < n; ++i) out[i * step] = in[i];
 }
 
+/// Four rows, `row` floats apart, from and to one row of four channels.
+inline void load_four_rows(const float* __restrict in, float* __restrict out, int64_t row, int64_t n) {
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t c = 0; c < 4; ++c) out[c * row + i] = in[4 * i + c];
+}
+inline void store_four_rows(const float* __restrict in, int64_t row, float* __restrict out, int64_t n) {
+  const float* const in1 = in + row;
+  const float* const in2 = in1 + row;
+  const float* const in3 = in2 + row;
+  for (int64_t i = 0; i < n; ++i) {
+    out[4 * i] = in[i];
+    out[4 * i + 1] = in1[i];
+    out[4 * i + 2] = in2[i];
+    out[4 * i + 3] = in3[i];
+  }
+}
+
 /// out = by * amplitude * (cosine + i*sine); by may be none, for 1.
 inline void polar_row(const float* by, const float* __restrict amplitude, const float* __restrict cosine,
                       const float* __restrict sine, float* __restrict re, float* __restrict im, int64_t n) {
@@ -39,13 +107,15 @@ inline void polar_row(const float* by, const float* __restrict amplitude, const 
   }
 }
 
-/// From the gradient of amplitude*(cosine + i*sine), re + i*im, to those of amplitude and phase.
-inline void polar_gradient_row(const float* __restrict amplitude, const float* __restrict cosine,
-                               const float* __restrict sine, const float* __restrict re, const float* __restrict im,
-                               float* __restrict grad_amplitude, float* __restrict grad_phase, int64_t n) {
+/// From the gradient of amplitude*(cosine + i*sine), re + i*im, to those of amplitude and phase, which take the places
+/// of amplitude and cosine.
+inline void polar_gradient_row(float* __restrict amplitude, float* __restrict cosine, const float* __restrict sine,
+                               const float* __restrict re, const float* __restrict im, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
-    grad_amplitude[i] = re[i] * cosine[i] + im[i] * sine[i];
-    grad_phase[i] = amplitude[i] * (im[i] * cosine[i] - re[i] * sine[i]);
+    const float along = re[i] * cosine[i] + im[i] * sine[i];
+    const float across = amplitude[i] * (im[i] * cosine[i] - re[i] * sine[i]);
+    amplitude[i] = along;
+    cosine[i] = across;
   }
 }
 

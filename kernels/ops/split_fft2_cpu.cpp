@@ -149,32 +149,33 @@ inline void transpose(const float* in, int64_t in_step, float* out, int64_t out_
   }
 }
 
-void transform_planes(const std::vector<int>& radices, const float* twiddles, int64_t side, float* re, float* im) {
+void transform_planes(const std::vector<int>& radices, const float* twiddles, int64_t side, int64_t pitch, float* re,
+                      float* im) {
   alignas(64) float a[2 * largest_side * lanes], b[2 * largest_side * lanes];
   const int64_t im_work = side * lanes;
   // Along x: eight rows are turned so that each register holds one column of them.
   for (int64_t y = 0; y < side; y += lanes) {
     for (int64_t x = 0; x < side; x += lanes) {
-      transpose(re + y * side + x, side, a + x * lanes, lanes);
-      transpose(im + y * side + x, side, a + im_work + x * lanes, lanes);
+      transpose(re + y * pitch + x, pitch, a + x * lanes, lanes);
+      transpose(im + y * pitch + x, pitch, a + im_work + x * lanes, lanes);
     }
     transform(radices, twiddles, side, {a, a + im_work, lanes}, {a, a + im_work, lanes}, a, b);
     for (int64_t x = 0; x < side; x += lanes) {
-      transpose(a + x * lanes, lanes, re + y * side + x, side);
-      transpose(a + im_work + x * lanes, lanes, im + y * side + x, side);
+      transpose(a + x * lanes, lanes, re + y * pitch + x, pitch);
+      transpose(a + im_work + x * lanes, lanes, im + y * pitch + x, pitch);
     }
   }
   // Along y: eight columns lie in registers as they are.
   for (int64_t x = 0; x < side; x += lanes)
-    transform(radices, twiddles, side, {re + x, im + x, side}, {re + x, im + x, side}, a, b);
+    transform(radices, twiddles, side, {re + x, im + x, pitch}, {re + x, im + x, pitch}, a, b);
 }
 
 }  // namespace
 
-SplitFft2::SplitFft2(int64_t side, int64_t plane) : side_(side), plane_(plane) {
+SplitFft2::SplitFft2(int64_t side, int64_t pitch, int64_t plane) : side_(side), pitch_(pitch), plane_(plane) {
   const bool power_of_two = side >= 16 && side <= largest_side && (side & (side - 1)) == 0;
   if (!power_of_two) {
-    const FftwPlan::Layout planes{.step = 1, .imaginary = plane};
+    const FftwPlan::Layout planes{.step = 1, .row = pitch, .imaginary = plane};
     fftw_forward_ = std::make_unique<FftwPlan>(side, side, FftDirection::forward, planes);
     fftw_inverse_ = std::make_unique<FftwPlan>(side, side, FftDirection::inverse, planes);
     return;
@@ -196,13 +197,13 @@ SplitFft2::SplitFft2(int64_t side, int64_t plane) : side_(side), plane_(plane) {
 
 void SplitFft2::forward(float* re) const {
   if (radices_.empty()) return fftw_forward_->run(re);
-  transform_planes(radices_, twiddles_.data(), side_, re, re + plane_);
+  transform_planes(radices_, twiddles_.data(), side_, pitch_, re, re + plane_);
 }
 
 void SplitFft2::inverse(float* re) const {
   if (radices_.empty()) return fftw_inverse_->run(re);
   // The inverse is the forward transform with real and imaginary parts exchanged.
-  transform_planes(radices_, twiddles_.data(), side_, re + plane_, re);
+  transform_planes(radices_, twiddles_.data(), side_, pitch_, re + plane_, re);
 }
 
 }  // namespace ptyfuse::ops::cpu

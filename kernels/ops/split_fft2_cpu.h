@@ -12,14 +12,15 @@ namespace ptyfuse::ops::cpu {
 /// on every thread.
 class SplitFft2 {
  public:
-  /// The imaginary plane begins `plane` floats after the real one; both are aligned to 32 bytes.
-  SplitFft2(int64_t side, int64_t plane);
+  /// Rows are `pitch` floats apart, the imaginary plane begins `plane` floats after the real one. The first real part
+  /// is as aligned as a Buffer.
+  SplitFft2(int64_t side, int64_t pitch, int64_t plane);
   /// Any number of threads may run one object at once. `re` is the real plane.
   void forward(float* re) const;
   void inverse(float* re) const;
 
  private:
-  int64_t side_, plane_;
+  int64_t side_, pitch_, plane_;
   std::vector<int> radices_;     // of the passes, their product is the side; empty: FFTW
   std::vector<float> twiddles_;  // of all passes, in the order they are used
   std::unique_ptr<FftwPlan> fftw_forward_, fftw_inverse_;

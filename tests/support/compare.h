@@ -32,12 +32,20 @@ double max_difference(const A* a, const B* b, int64_t n) {
   return worst;
 }
 
+/// <a, b> = sum a * conj(b), in double.
+template <class A, class B>
+std::complex<double> inner_product(const A* a, const B* b, int64_t n) {
+  std::complex<double> sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += std::complex<double>(a[i]) * std::conj(std::complex<double>(b[i]));
+  return sum;
+}
+
 }  // namespace ptyfuse::tests
 
 /// Fails unless error <= tolerance, so that NaN fails.
-#define EXPECT_WITHIN(error, tolerance)                                               \
-  do {                                                                                \
-    const double within_error = (error), within_tolerance = (tolerance);              \
-    EXPECT_FALSE(!(within_error <= within_tolerance))                                 \
-        << #error << " = " << within_error << ", allowed " << within_tolerance;       \
+#define EXPECT_WITHIN(error, tolerance)                                         \
+  do {                                                                          \
+    const double within_error = (error), within_tolerance = (tolerance);        \
+    EXPECT_FALSE(!(within_error <= within_tolerance))                           \
+        << #error << " = " << within_error << ", allowed " << within_tolerance; \
   } while (0)
