@@ -8,8 +8,8 @@ namespace ptyfuse::ops::cpu {
 
 /// Unscaled Fourier transforms in place of square images kept as two planes, real and imaginary parts, zero frequency
 /// at [0,0]. Sides 16, 32, .. 512 have a transform of their own, eight rows or columns at once in vector registers
-/// (five times as quick as FFTW's estimate for planes at side 64); others go through FFTW. Same bits in every run and
-/// on every thread.
+/// (FFTW's estimated plans for planes take two to six times as long); others go through FFTW. Same bits in every run
+/// and on every thread.
 class SplitFft2 {
  public:
   /// Rows are `pitch` floats apart, the imaginary plane begins `plane` floats after the real one. The first real part
