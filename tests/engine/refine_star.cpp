@@ -10,11 +10,12 @@
 #include "tests/support/compare.h"
 #include "tests/support/device.h"
 #include "tests/support/golden.h"
+#include "tests/support/source_folder.h"
 
 namespace ptyfuse {
 namespace {
 
-const std::string path = std::string(PTYFUSE_SOURCE_DIR) + "/tests/data/siemens_star.h5";
+const std::string path = tests::source_folder() / "tests/data/siemens_star.h5";
 
 // Rows and columns 68:396 in the pixels of the reference.
 FieldImage middle(const io::ComplexImage& object, std::array<int64_t, 2> origin_px) {

@@ -6,12 +6,13 @@
 
 #include "tests/io/scan_fixture.h"
 #include "tests/support/compare.h"
+#include "tests/support/source_folder.h"
 #include "tests/support/temporary_folder.h"
 
 namespace ptyfuse::tests {
 namespace {
 
-const std::string star_path = std::string(PTYFUSE_SOURCE_DIR) + "/tests/data/siemens_star.h5";
+const std::string star_path = source_folder() / "tests/data/siemens_star.h5";
 
 TEST(scan_files, a_small_file_by_hand) {
   const TemporaryFolder folder;

@@ -13,12 +13,13 @@
 #include <type_traits>
 #include <vector>
 
+#include "tests/support/source_folder.h"
+
 namespace ptyfuse::tests {
 
 inline std::filesystem::path golden_folder() {
   const char* named = std::getenv("PTYFUSE_GOLDEN");
-  return named && *named ? std::filesystem::path(named)
-                         : std::filesystem::path(PTYFUSE_SOURCE_DIR) / "tests" / "data" / "golden";
+  return named && *named ? std::filesystem::path(named) : source_folder() / "tests" / "data" / "golden";
 }
 
 /// One recorded file, open for reading. Every failure throws std::runtime_error that names file and item.
