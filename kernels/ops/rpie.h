@@ -38,7 +38,8 @@ void modulus_residual(Stream& stream, TensorView<const complex64> spectra, Tenso
                       TensorView<const uint8_t> mask, TensorView<double> sums);
 
 /// object += sum conj(P) difference / ((1-beta) sum |P|^2 + beta max(sum |P|^2, peak)), sums over frames and modes that
-/// cover a pixel; differences [b,K,N,N] of the exit waves. peak > 0: max over pixels of the probe's sum_k |P_k|^2.
+/// cover a pixel, unchanged where the divisor is 0; differences [b,K,N,N] of the exit waves. peak > 0: max over pixels
+/// of the probe's sum_k |P_k|^2.
 void update_object(Stream& stream, TensorView<const complex64> differences, const RpieBatch& batch,
                    TensorView<const complex64> probes, float beta, float peak, TensorView<complex64> object);
 

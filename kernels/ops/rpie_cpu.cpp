@@ -256,7 +256,9 @@ void update_object(const Device& device, TensorView<const complex64> differences
       float* o = floats(object.data() + y * width + low.x);
 #pragma omp simd
       for (int64_t i = first - low.x; i < last - low.x; ++i) {
-        const float sum = power[i], step = 1 / ((1 - beta) * sum + beta * std::max(sum, peak));
+        // With beta 0 nothing keeps the divisor from 0 where no probe reaches: there is no step to take there.
+        const float sum = power[i], divisor = (1 - beta) * sum + beta * std::max(sum, peak);
+        const float step = divisor > 0 ? 1 / divisor : 0.0F;
         o[2 * i] += numerator[2 * i] * step;
         o[2 * i + 1] += numerator[2 * i + 1] * step;
       }

@@ -285,6 +285,18 @@ INSTANTIATE_TEST_SUITE_P(cases, rpie, testing::ValuesIn(cases), [](const auto& g
   return name;
 });
 
+TEST(rpie_by_hand, without_regularisation_what_no_probe_reaches_stays) {
+  // Two frames of 1 x 1 in the corners of one row: the pixel between them is in no window; the second probe is zero.
+  Stream stream(tests::test_device());
+  auto object = upload<complex64>(stream, {1, 3}, {1.0F, 5.0F, 7.0F});
+  const auto probes = upload<complex64>(stream, {2, 1, 1, 1}, {2.0F, 0.0F});
+  const auto corner = upload<int64_t>(stream, {2, 2}, {0, 0, 0, 2});
+  const auto index = upload<int64_t>(stream, {2}, {0, 1});
+  const auto difference = upload<complex64>(stream, {2, 1, 1, 1}, {4.0F, 4.0F});
+  update_object(stream, difference.view(), {corner.view(), index.view()}, probes.view(), 0.0F, 4.0F, object.view());
+  EXPECT_EQ(download(stream, object), (std::vector<complex64>{3.0F, 5.0F, 7.0F}));  // 1 + 2*4/4
+}
+
 TEST(rpie_by_hand, one_pixel) {
   // probe 2i, object 3, amplitude 10: wave 6i, difference 6i*(10/6 - 1) = 4i, step conj(2i)*4i/max(4, 8) with beta 1 =
   // 1
