@@ -40,6 +40,11 @@ class ScanSet : public io::ScanReader {
         throw Error(ErrorKind::shape, s.path + ": patterns of " + std::to_string(s.side_px) + " pixels, but " +
                                           first.path + " has " + std::to_string(first.side_px) +
                                           "; scans of one run must agree");
+      if (s.domain != first.domain)
+        throw Error(ErrorKind::shape, s.path + " and " + first.path +
+                                          ": one holds counts, the other amplitudes, and one scale cannot serve both; "
+                                          "bring them to the same with `ptyfuse convert`");
+      take_mask(s.mask);
       for (int64_t f = 0; f < s.frames; ++f)
         info_.object_index.push_back(images + (s.object_index.empty() ? 0 : s.object_index[static_cast<size_t>(f)]));
       info_.positions_px.insert(info_.positions_px.end(), s.positions_px.begin(), s.positions_px.end());
@@ -77,6 +82,12 @@ class ScanSet : public io::ScanReader {
   }
 
  private:
+  // The loss has one mask for all frames: a pixel counts where every scan trusts it.
+  void take_mask(const std::vector<uint8_t>& mask) {
+    if (info_.mask.empty()) info_.mask = mask;
+    for (size_t i = 0; i < mask.size(); ++i) info_.mask[i] = info_.mask[i] != 0 && mask[i] != 0 ? 1 : 0;
+  }
+
   std::vector<std::unique_ptr<io::ScanReader>> scans_;
   std::vector<int64_t> first_frame_;
   io::ScanInfo info_;

@@ -8,8 +8,8 @@ namespace ptyfuse {
 
 /// Several scans as one: frames follow each other in the order given, and object_index tells scans and their images
 /// apart (each scan's images count on from the former's), so that groups never mix them. The probe is the first scan's;
-/// objects are kept when all have one of equal size. A single scan is returned as it is.
-/// Error(shape): no scan, or patterns of different sides.
+/// objects are kept when all have one of equal size; the mask uses the pixels that every scan uses. A single scan is
+/// returned as it is. Error(shape): no scan, patterns of different sides, counts beside amplitudes.
 std::unique_ptr<io::ScanReader> join_scans(std::vector<std::unique_ptr<io::ScanReader>> scans);
 
 /// The frames of each image of a scan among `frames`: segments in ascending order of object_index.

@@ -50,6 +50,29 @@ TEST(scan_set, sides_must_agree) {
   EXPECT_THROW(join_scans({}), Error);
 }
 
+// A scan of 16 x 16 pixels of the given domain and mask.
+std::unique_ptr<io::ScanReader> flat_scan(io::Domain domain, std::vector<uint8_t> mask) {
+  io::ScanInfo info = tests::small_scan(5, 16, 1)->info();
+  info.domain = domain;
+  info.mask = std::move(mask);
+  return io::scan_from_memory(std::move(info), std::vector<float>(5 * 256, 1));
+}
+
+TEST(scan_set, counts_do_not_join_amplitudes) {
+  std::vector<std::unique_ptr<io::ScanReader>> scans;
+  scans.push_back(flat_scan(io::Domain::counts, {}));
+  scans.push_back(flat_scan(io::Domain::amplitude, {}));
+  EXPECT_THROW(join_scans(std::move(scans)), Error);
+}
+
+TEST(scan_set, uses_the_pixels_that_every_scan_uses) {
+  std::vector<uint8_t> first(256, 1), third(256, 1), both(256, 1);
+  first[3] = third[200] = both[3] = both[200] = 0;
+  std::vector<std::unique_ptr<io::ScanReader>> scans;
+  for (const auto& mask : {std::vector<uint8_t>{}, first, third}) scans.push_back(flat_scan(io::Domain::counts, mask));
+  EXPECT_EQ(join_scans(std::move(scans))->info().mask, both);
+}
+
 TEST(training_set, split_is_seeded_complete_and_without_overlap) {
   const GroupSplit a = split_groups(100, 0.05, 1), b = split_groups(100, 0.05, 1), c = split_groups(100, 0.05, 2);
   EXPECT_EQ(a.validation.size(), 5U);
