@@ -100,11 +100,13 @@ struct Reconstructor::Impl {
   // The probe that the result is said to go with: the model's, or the scan's for a supervised network (it has none).
   const io::ComplexImage& probe_for(const io::ScanInfo& info) const { return supervised ? info.probe : model_probe; }
 
+  // Without a probe (a supervised network on a scan that has none) every pixel of the central square counts alike.
   std::vector<float> weights_for_stitching(const io::ScanInfo& info) const {
     const io::ComplexImage& probe = probe_for(info);
-    const bool by_probe = config.stitch == StitchRule::probe && !probe.empty();
-    return stitch_weight(by_probe ? StitchRule::probe : StitchRule::crop, config.crop_px, probe,
-                         !supervised && network.config().pad_object);
+    if (!probe.empty())
+      return stitch_weight(config.stitch, config.crop_px, probe, !supervised && network.config().pad_object);
+    const io::ComplexImage side_only{.depth = 0, .height = info.side_px, .width = info.side_px, .data = {}};
+    return stitch_weight(StitchRule::crop, config.crop_px, side_only, false);
   }
 
   void network_pass(std::unique_ptr<io::ScanReader> reader, const std::vector<int64_t>& frames, io::Reconstruction& out,

@@ -145,16 +145,19 @@ std::vector<float> stitch_weight(StitchRule rule, int64_t crop_px, const io::Com
   if (crop < 1 || crop > side || (side - crop) % 2 != 0)
     throw_shape_error("stitching",
                       fmt::format("--crop {} px, expected an even number up to the patch's side {}", crop, side));
-  const int64_t low = (side - crop) / 2, pixels = side * side;
-  std::vector<float> weight(static_cast<size_t>(pixels));
+  std::vector<double> power(static_cast<size_t>(side * side), rule == StitchRule::crop ? 1.0 : 0.0);
+  if (rule == StitchRule::probe)
+    for (size_t i = 0; i < probe.data.size(); ++i)
+      power[i % power.size()] += std::norm(std::complex<double>(probe.data[i]));
+  // The sum of weights is compared with a fixed small number: it must not depend on the probe's unit.
+  const double peak = *std::max_element(power.begin(), power.end());
+  const int64_t low = (side - crop) / 2;
+  std::vector<float> weight(power.size());
+  if (!(peak > 0)) return weight;
   for (int64_t y = low; y < low + crop; ++y)
     for (int64_t x = low; x < low + crop; ++x) {
-      const int64_t i = y * side + x;
-      double power = rule == StitchRule::crop ? 1 : 0;
-      if (rule == StitchRule::probe)
-        for (int64_t k = 0; k < probe.depth; ++k)
-          power += std::norm(std::complex<double>(probe.data[static_cast<size_t>(k * pixels + i)]));
-      weight[static_cast<size_t>(i)] = static_cast<float>(power);
+      const auto i = static_cast<size_t>(y * side + x);
+      weight[i] = static_cast<float>(power[i] / peak);
     }
   return weight;
 }

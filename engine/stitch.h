@@ -35,8 +35,9 @@ class Stitcher {
   Tensor<float> weight_sum_;
 };
 
-/// crop: 1 on the central M square, else 0. probe: sum over modes |P|^2 inside the central square of side M, else 0; M =
-/// crop_px, or when 0: 20 for crop, and for probe 5N/16 made even with pad_object, N without (section 0.11).
+/// crop: 1 on the central M square, else 0 (of the probe only the side is asked). probe: sum over modes |P|^2 over its
+/// largest value, inside the central square of side M, else 0; M = crop_px, or when 0: 20 for crop, and for probe 5N/16
+/// made even with pad_object, N without (section 0.11).
 std::vector<float> stitch_weight(StitchRule rule, int64_t crop_px, const io::ComplexImage& probe, bool pad_object);
 
 }  // namespace ptyfuse

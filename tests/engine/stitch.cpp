@@ -178,9 +178,16 @@ TEST(stitch_weight, is_the_square_or_the_probes_power) {
   EXPECT_EQ(crop[41 * 64 + 41], 1);
   EXPECT_EQ(crop[42 * 64 + 41], 0);
   EXPECT_EQ(sum(stitch_weight(StitchRule::crop, 32, probe, true)), 32 * 32);
-  EXPECT_EQ(sum(stitch_weight(StitchRule::probe, 0, probe, true)), 20 * 20 * 10);
-  EXPECT_EQ(sum(stitch_weight(StitchRule::probe, 0, probe, false)), 64 * 64 * 10);
-  EXPECT_EQ(sum(stitch_weight(StitchRule::probe, 48, probe, true)), 48 * 48 * 10);
+  EXPECT_EQ(sum(stitch_weight(StitchRule::probe, 0, probe, true)), 20 * 20);
+  EXPECT_EQ(sum(stitch_weight(StitchRule::probe, 0, probe, false)), 64 * 64);
+  EXPECT_EQ(sum(stitch_weight(StitchRule::probe, 48, probe, true)), 48 * 48);
+  const io::ComplexImage side_only{.depth = 0, .height = 64, .width = 64, .data = {}};
+  EXPECT_EQ(stitch_weight(StitchRule::crop, 0, side_only, false), crop);
+  auto uneven = square_probe(1, 64, std::vector<complex64>(64 * 64, complex64(0, 1e-8F)));
+  uneven.data[32 * 64 + 32] = 2e-8F;
+  const auto weight = stitch_weight(StitchRule::probe, 0, uneven, false);
+  EXPECT_EQ(weight[32 * 64 + 32], 1);
+  EXPECT_NEAR(weight[32 * 64 + 31], 0.25, 1e-6);
   const auto large = square_probe(1, 128, std::vector<complex64>(128 * 128, 1));
   EXPECT_EQ(sum(stitch_weight(StitchRule::probe, 0, large, true)), 40 * 40);
 }
