@@ -117,8 +117,7 @@ class Refinement {
       copy_to_device(stream_, mask_.view(), info_.mask.data(), static_cast<int64_t>(info_.mask.size()));
     }
     transform_probe();
-    const int64_t cache_bytes = static_cast<int64_t>(frames_.size()) * modes_ * side_ * side_ * 8;
-    if (config.sweeps > 0 && !config.update_probe && cache_bytes <= config.host_memory_bytes / 2) fill_cache();
+    if (config.sweeps > 0 && !config.update_probe && cache_fits(device)) fill_cache();
     if (!cached()) shifted_ = Tensor<complex64>(device, {batch_, modes_, side_, side_}, "refine shifted probes");
   }
 
@@ -160,6 +159,13 @@ class Refinement {
   }
 
  private:
+  // The cache saves time only: it takes what memory the rest leaves, and is left out where that is too little.
+  bool cache_fits(const Device& device) const {
+    const int64_t bytes =
+        static_cast<int64_t>(frames_.size()) * modes_ * side_ * side_ * static_cast<int64_t>(sizeof(complex64));
+    const int64_t limit = device.memory_limit_bytes();
+    return bytes <= config_.host_memory_bytes / 2 && (limit == 0 || bytes <= limit - device.memory_in_use_bytes());
+  }
   bool cached() const { return cache_.data() != nullptr; }
   template <class T>
   static TensorView<T> first(Tensor<T>& tensor, int64_t count) {
