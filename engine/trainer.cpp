@@ -471,6 +471,9 @@ void Trainer::restore(const io::Checkpoint& c) {
   impl_->steps = c.step;
   impl_->epoch = c.epoch;
   impl_->step_in_epoch = c.step_in_epoch;
+  // Scales are those of the training set that the weights have seen, frozen at its first step.
+  impl_->scales.normalisation = c.normalisation;
+  impl_->scales.measured_scale = c.measured_scale;
   impl_->log_scale = static_cast<float>(c.log_scale);
   impl_->session_start = Clock::now();
   impl_->walking = false;
