@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string>
+#include <system_error>
 
 #include "kernels/device/error.h"
 
@@ -32,10 +34,21 @@ bool runs_here(const ThreadPool* pool) {
 
 ThreadPool::ThreadPool(int threads) : threads_(threads) {
   workers_.reserve(static_cast<size_t>(threads_ - 1));
-  for (int t = 1; t < threads_; ++t) workers_.emplace_back([this, t] { work(t); });
+  try {
+    for (int t = 1; t < threads_; ++t) workers_.emplace_back([this, t] { work(t); });
+  } catch (const std::system_error& e) {
+    const size_t started = workers_.size();
+    stop();
+    throw Error(ErrorKind::device, "threads: the system starts no more than " + std::to_string(started + 1) + " of " +
+                                       std::to_string(threads_) + " (" + e.what() + "); ask for fewer");
+  }
 }
 
 ThreadPool::~ThreadPool() {
+  stop();
+}
+
+void ThreadPool::stop() {
   {
     std::lock_guard lock(sleep_mutex_);
     stop_ = true;

@@ -23,6 +23,7 @@ class ThreadPool {
   void run(int64_t count, int64_t grain, const Body& body);
 
  private:
+  void stop();
   void work(int thread);
   void part(int thread) noexcept;
 
