@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "autodiff/ops/nodes.h"
+#include "autodiff/ops/patch_view.h"
 #include "engine/probe.h"
 #include "kernels/ops/complex_patch.h"
 #include "kernels/ops/merge.h"
@@ -14,12 +15,6 @@ namespace {
 using autodiff::Tape;
 using autodiff::TapeMode;
 using autodiff::ValueId;
-
-/// Amplitude and phase as [B,heads,N,N].
-TensorView<const float> as_patches(TensorView<const float> output, int64_t batch, bool members_as_images) {
-  if (!members_as_images) return output.permute({0, 3, 1, 2});
-  return output.reshape({batch, output.extent(0) / batch, output.extent(1), output.extent(2)});
-}
 
 /// A tape with the network's input on it, and its filling from frames: what both graphs begin with.
 struct NetworkInput {
@@ -36,7 +31,11 @@ struct NetworkInput {
     return shared ? Shape{batch * config.members(), n, n, 1} : Shape{batch, n, n, config.members()};
   }
 
-  TensorView<const float> measured() const { return as_patches(tape.value(x), batch, shared); }
+  /// A value of the network's shape as [B,heads,N,N].
+  TensorView<const float> patches(ValueId value) const {
+    return autodiff::patch_view<const float>(tape.value(value), config.members(), shared);
+  }
+  TensorView<const float> measured() const { return patches(x); }
 
   void set_frames(Stream& stream, std::span<const float> frames, float factor) {
     const TensorView<float> out = tape.value(x);
@@ -248,10 +247,10 @@ TrainingResult TrainingGraph::evaluate(Stream& stream) {
 }
 
 TensorView<const float> TrainingGraph::amplitude() const {
-  return as_patches(impl_->input.tape.value(impl_->output.amplitude), impl_->input.batch, impl_->input.shared);
+  return impl_->input.patches(impl_->output.amplitude);
 }
 TensorView<const float> TrainingGraph::phase() const {
-  return as_patches(impl_->input.tape.value(impl_->output.phase), impl_->input.batch, impl_->input.shared);
+  return impl_->input.patches(impl_->output.phase);
 }
 
 // ----------------------------------------------------------------------------------------------------------- inference
@@ -277,12 +276,8 @@ struct InferenceGraph::Impl {
     input.tape.plan(TapeMode::inference);
   }
 
-  TensorView<const float> amplitude() const {
-    return as_patches(input.tape.value(output.amplitude), input.batch, input.shared);
-  }
-  TensorView<const float> phase() const {
-    return as_patches(input.tape.value(output.phase), input.batch, input.shared);
-  }
+  TensorView<const float> amplitude() const { return input.patches(output.amplitude); }
+  TensorView<const float> phase() const { return input.patches(output.phase); }
 
   void run(Stream& stream) {
     input.tape.forward(stream);
