@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 
 namespace ptyfuse {
 namespace {
@@ -182,15 +185,11 @@ std::vector<std::pair<std::string, std::string>> OptionTable::parse_toml(const s
 }
 
 std::vector<std::pair<std::string, std::string>> OptionTable::read_toml_file(const std::string& path) {
-  std::FILE* file = std::fopen(path.c_str(), "rb");
-  if (file == nullptr) throw UsageError(path + ": cannot be read (--config takes a TOML file)");
-  std::string text;
-  char piece[4096];
-  for (size_t n = 0; (n = std::fread(piece, 1, sizeof piece, file)) > 0;) text.append(piece, n);
-  const bool failed = std::ferror(file) != 0;
-  std::fclose(file);
-  if (failed) throw UsageError(path + ": cannot be read (--config takes a TOML file)");
-  return parse_toml(text, path);
+  std::error_code error;
+  std::ifstream file(path, std::ios::binary);
+  if (!file || std::filesystem::is_directory(path, error))
+    throw UsageError(path + ": cannot be read (--config takes a TOML file)");
+  return parse_toml({std::istreambuf_iterator<char>(file), {}}, path);
 }
 
 std::string OptionTable::to_toml() const {

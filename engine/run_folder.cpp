@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <cstdio>
 #include <ctime>
 #include <filesystem>
+#include <fstream>
 
 #include "engine/pictures.h"
 #include "engine/train_options.h"
@@ -69,10 +69,8 @@ void RunFolder::save(const Trainer& trainer) const {
 }
 
 void RunFolder::log(const std::string& line) const {
-  std::FILE* file = std::fopen((path_ + "/log.txt").c_str(), "a");
-  if (file == nullptr) return;  // a log that cannot be written must not end a run
-  std::fputs(fmt::format("{:%Y-%m-%d %H:%M:%S} {}\n", fmt::localtime(std::time(nullptr)), line).c_str(), file);
-  std::fclose(file);
+  std::ofstream file(path_ + "/log.txt", std::ios::app);  // a log that cannot be written must not end a run
+  file << fmt::format("{:%Y-%m-%d %H:%M:%S} {}\n", fmt::localtime(std::time(nullptr)), line);
 }
 
 io::Checkpoint read_model(const std::string& run_or_file) {

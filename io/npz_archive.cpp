@@ -102,7 +102,9 @@ std::string NpzArchive::keys() const {
   std::string text;
   const zip_int64_t entries = std::min<zip_int64_t>(24, zip_get_num_entries(archive_.get(), 0));
   for (zip_int64_t i = 0; i < entries; ++i) {
-    std::string name = zip_get_name(archive_.get(), static_cast<zip_uint64_t>(i), 0);
+    const char* const stored = zip_get_name(archive_.get(), static_cast<zip_uint64_t>(i), 0);
+    if (stored == nullptr) continue;
+    std::string name = stored;
     if (name.ends_with(".npy")) name.resize(name.size() - 4);
     text += (text.empty() ? "" : ", ") + name;
   }
