@@ -11,7 +11,7 @@ struct Lifetime {
 };
 
 struct MemoryPlan {
-  std::vector<int64_t> offset_bytes;  ///< of each lifetime, multiples of `alignment`
+  std::vector<int64_t> offset_bytes;  ///< of each lifetime, multiples of plan_alignment_bytes
   int64_t total_bytes = 0;
 };
 

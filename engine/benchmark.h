@@ -35,7 +35,7 @@ struct BenchmarkLine {
 };
 
 /// Measures the suite on random data, three untimed repeats before the timed ones; each finished line is handed over at
-/// once. Error(shape): no case of that name (the message lists them).
+/// once. UsageError: no case of that name (the message lists them).
 void run_benchmark(const Device& device, const BenchmarkConfig& config, const RunControl& control,
                    const std::function<void(const BenchmarkLine&)>& line);
 

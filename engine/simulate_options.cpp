@@ -44,13 +44,13 @@ Option object_option(SimulateConfig& c) {
 OptionTable simulate_options(SimulateConfig& c) {
   OptionTable t;
   t.custom(object_option(c));
-  t.integer("size", c.size_px, "side of the object in pixels", 16, 65536);
+  t.integer("size", c.size_px, "side of the object in pixels", 16, 16384);
   t.integer("images", c.images, "objects, each scanned alike", 1, 4096);
   t.choice("phase", c.phase, {{"none", PhaseKind::none}, {"tanh", PhaseKind::tanh}},
            "phase of the object: none, or made from its amplitude");
   t.choice("scan", c.scan, {{"grid", ScanKind::grid}, {"random", ScanKind::random}},
            "positions on a raster or at random");
-  t.integer("patterns", c.patterns, "patterns of a random scan, for each object", 1);
+  t.integer("patterns", c.patterns, "patterns of a random scan, shared out among the objects", 1);
   t.real_or_auto("step-px", c.step_px, 0, "step of a grid scan in pixels; auto: 4");
   t.real_or_auto("margin-px", c.margin_px, -1,
                  "least distance of random positions to the object's edge; auto: .35 of its side");

@@ -30,13 +30,14 @@ Scales make_scales(io::Domain domain, int64_t side_px, double mean_power, double
 GeneratorConfig resolve_network(const TrainConfig& config, int64_t scan_side_px, double power_outside,
                                 const CpuFeatures& features, const RunControl& control);
 
-/// The probe as the physics sees it: chosen (--probe, the scan's, a guess from mean_x), scaled, masked.
-/// Error(shape): none to be had, or of another side than the patterns.
+/// The probe of --probe, or else the scan's. Error(shape): none to be had, of another side than the patterns, zero or
+/// not finite.
 io::ComplexImage choose_probe(const TrainConfig& config, const io::ScanInfo& scan);
+/// The probe scaled as config.probe_scale says.
 io::ComplexImage prepare_probe(const TrainConfig& config, io::ComplexImage probe);
 
-/// Groups over the chosen frames of each image of a scan; a grouping that the scan carries is used where it fits
-/// (same members, and no --groups or --oversample asked for).
+/// Groups over the chosen frames of each image of a scan. A grouping that the scan carries is used where it fits: same
+/// members, no --oversample, and no more --groups than it has (fewer are drawn from it).
 Groups make_scan_groups(const io::ScanInfo& scan, const std::vector<int64_t>& frames, const GroupingConfig& config);
 
 /// A seeded split of groups; each part keeps its groups in ascending order. At least one group trains.

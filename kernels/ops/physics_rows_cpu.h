@@ -16,8 +16,8 @@ struct Planes {
 
 /// A square image in scratch. Rows are `pitch` floats apart; at least eight zeros lie behind each row and before the
 /// first, so that interpolation beside the border and whole vectors past it need no cases of their own. Loops that run
-/// over all `floats()` keep those zeros. The pitch is no power of two, which would let rows push each other out of
-/// cache.
+/// over all `floats()` keep those zeros. At sides 64, 128 and 256 the pitch is thus no power of two, which would let
+/// rows push each other out of cache.
 struct PlaneShape {
   explicit PlaneShape(int64_t extent) : side(extent), pitch((extent + 7) / 8 * 8 + 8) {}
   static constexpr int64_t lead = 16;  ///< zeros before the first row
