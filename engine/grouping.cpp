@@ -1,5 +1,7 @@
 #include "engine/grouping.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -17,6 +19,8 @@ constexpr uint64_t seed_stream = 0x67726f7570736565, member_stream = 0x67726f757
                    combination_stream = 0x67726f7570636f6d;
 // Members nearer than this to the horizontal through their mean lie on it: rounding must not turn pi into -pi.
 constexpr double level_px = 1e-9;
+// Squares of distances between positions up to this are finite and still tell neighbours apart.
+constexpr double farthest_px = 1e15;
 
 struct PointCloud {
   std::span<const PositionPx> points;
@@ -81,8 +85,11 @@ class NearestOthers {
 
 void check_finite(std::span<const PositionPx> positions) {
   for (size_t i = 0; i < positions.size(); ++i)
-    if (!std::isfinite(positions[i][0]) || !std::isfinite(positions[i][1]))
-      refuse("position " + std::to_string(i) + " is not finite; mend positions_px of the scan");
+    for (double p : positions[i])
+      if (!(std::abs(p) < farthest_px))
+        refuse(
+            fmt::format("position {} is [{:.6g}, {:.6g}], not a finite number of pixels; mend positions_px of the scan",
+                        i, positions[i][0], positions[i][1]));
 }
 
 // The k nearest others of each of `of`, nearest first: [of*k].
@@ -243,7 +250,14 @@ double Groups::reach_px() const {
 }
 
 int64_t Groups::canvas(int64_t side_px) const {
+  // Patches that far apart share nothing, and the square round them grows with the distance's square.
+  constexpr double most_patches_apart = 16;
   if (members == 1) return side_px;
+  if (reach_px() > most_patches_apart * static_cast<double>(side_px))
+    refuse(
+        fmt::format("a group reaches {:.6g} px from its centre with patches of {} px; check that positions_px are in "
+                    "pixels of the object, choose --frames that lie together, or use --gridsize 1",
+                    reach_px(), side_px));
   return side_px + 2 * (static_cast<int64_t>(std::ceil(reach_px())) + 1);
 }
 

@@ -30,12 +30,15 @@ void check_sizes(const ScanInfo& info, const PartNames& names) {
 }
 
 void check_positions(const ScanInfo& info, const PartNames& names) {
+  // Far beyond any scan, and near enough that doubles and whole numbers still hold each position exactly.
+  constexpr double farthest_px = 1e9;
   for (size_t s = 0; s < info.positions_px.size(); ++s)
     for (double p : info.positions_px[s])
-      if (!std::isfinite(p))
-        throw FileError(info.path, names.positions,
-                        fmt::format("position {} is [{}, {}]; positions must be finite", s, info.positions_px[s][0],
-                                    info.positions_px[s][1]));
+      if (!std::isfinite(p) || std::abs(p) > farthest_px)
+        throw FileError(
+            info.path, names.positions,
+            fmt::format("position {} is [{:.6g}, {:.6g}]; positions must be {}", s, info.positions_px[s][0],
+                        info.positions_px[s][1], std::isfinite(p) ? "pixels of the object, at most 1e9" : "finite"));
 }
 
 void check_probe(const ScanInfo& info, const PartNames& names) {

@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 #include <set>
+#include <string>
 
 #include "kernels/device/error.h"
 #include "tests/support/compare.h"
@@ -82,6 +83,27 @@ TEST(grouping, the_canvas_holds_every_offset) {
   EXPECT_EQ(groups.canvas(64), 64 + 2 * 4);
   groups.members = 1;
   EXPECT_EQ(groups.canvas(64), 64);
+}
+
+TEST(grouping, members_too_far_apart_for_any_canvas_are_refused) {
+  Groups groups;
+  groups.members = 4;
+  groups.offsets_px = {-1024, 0, 1024, 0};
+  EXPECT_EQ(groups.canvas(64), 64 + 2 * 1025);
+  groups.offsets_px[0] = -2e9f;
+  try {
+    groups.canvas(64);
+    ADD_FAILURE() << "a canvas of 4e9 pixels a side was accepted";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("2e+09 px"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("--gridsize 1"), std::string::npos) << e.what();
+  }
+}
+
+TEST(grouping, positions_whose_distances_overflow_are_refused) {
+  std::vector<PositionPx> positions;
+  for (int i = 0; i < 40; ++i) positions.push_back({i * 1e300, i * 1e299});
+  EXPECT_THROW(nearest_neighbors(positions, 1), Error);
 }
 
 TEST(grouping, neighbors_are_those_of_an_exhaustive_search) {
