@@ -8,7 +8,7 @@ namespace ptyfuse::ops::cpu {
 namespace {
 
 // FFTW's planner keeps one state for the whole process, so making and destroying plans takes turns across all devices:
-// the one piece of static state in the library, and it holds no value.
+// static, like the mutexes of FFTW's double precision (engine/dft.cpp) and HDF5 (io/hdf5.cpp), and like them no value.
 std::mutex& planner() {
   static std::mutex mutex;
   return mutex;
