@@ -133,11 +133,11 @@ ComplexImage read_complex_image(const std::string& file_and_dataset, const std::
     return archive.image(key);
   }
   const h5::File opened = h5::File::open(file);
-  if (!dataset.empty() || opened.has(fallback))
-    return read_hdf5_image(opened.dataset(dataset.empty() ? fallback : dataset));
+  const std::string wanted = dataset.empty() ? fallback : dataset;
   std::string found;
   for (const std::string& name : opened.names(12)) found += (found.empty() ? "" : ", ") + name;
-  throw FileError(file, fallback, "is missing; name another dataset as FILE:DATASET. The file holds " + found);
+  return read_hdf5_image(opened.dataset(
+      wanted, "name another dataset as FILE:DATASET; the file holds " + (found.empty() ? "nothing" : found)));
 }
 
 }  // namespace ptyfuse::io

@@ -1,4 +1,6 @@
 // Attributes and datasets.
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <limits>
 
@@ -235,6 +237,19 @@ Handle conversion_type(hid_t dataset, Kind kind) {
   }
 }
 
+/// Whether the file of an object has become shorter than it was when it was opened: the library reads what is gone as
+/// zeros and says nothing.
+bool was_cut(hid_t object) {
+  const Handle file(H5Iget_file_id(object), H5Fclose);
+  hsize_t opened_bytes = 0;
+  void* descriptor = nullptr;
+  struct stat status {};
+  if (H5Fget_filesize(file.get(), &opened_bytes) < 0 || H5Fget_vfd_handle(file.get(), H5P_DEFAULT, &descriptor) < 0 ||
+      descriptor == nullptr || ::fstat(*static_cast<const int*>(descriptor), &status) != 0)
+    return false;
+  return static_cast<hsize_t>(status.st_size) < opened_bytes;
+}
+
 }  // namespace
 
 template <class T>
@@ -262,7 +277,8 @@ void Dataset::read_rows(int64_t first, int64_t count, std::span<T> out) const {
   Handle file_space(H5Dget_space(handle_.get()), H5Sclose);
   Handle memory_space(H5Screate_simple(rank(), extent.data(), nullptr), H5Sclose);
   H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, start.data(), nullptr, extent.data(), nullptr);
-  if (H5Dread(handle_.get(), memory.get(), memory_space.get(), file_space.get(), H5P_DEFAULT, out.data()) < 0)
+  if (H5Dread(handle_.get(), memory.get(), memory_space.get(), file_space.get(), H5P_DEFAULT, out.data()) < 0 ||
+      was_cut(handle_.get()))
     fail("cannot be read (rows " + std::to_string(first) + " to " + std::to_string(first + count - 1) +
          "); the file is truncated or damaged, or was changed while in use: " + library_message());
 }

@@ -75,11 +75,11 @@ void check_object_index(const ScanInfo& info, const PartNames& names) {
     throw FileError(
         info.path, "object_index",
         fmt::format("{} entries for {} frames; each frame needs one", info.object_index.size(), info.frames));
+  const int64_t limit = images > 0 ? images : info.frames;  // no more images than frames
   for (size_t s = 0; s < info.object_index.size(); ++s)
-    if (info.object_index[s] < 0 || (images > 0 && info.object_index[s] >= images))
+    if (info.object_index[s] < 0 || info.object_index[s] >= limit)
       throw FileError(info.path, "object_index",
-                      fmt::format("entry {} is {}; expected 0 to {}", s, info.object_index[s],
-                                  images > 0 ? std::to_string(images - 1) : "the number of objects less one"));
+                      fmt::format("entry {} is {}; expected 0 to {}", s, info.object_index[s], limit - 1));
 }
 
 void check_groups(const ScanInfo& info) {
