@@ -25,7 +25,7 @@ class BenchCommand : public Command {
     add_table(app, benchmark_options(config_));
   }
   int run() override {
-    if (!output_.empty()) io::check_output_path(output_, force_);
+    check_outputs({output_}, force_);
     const Device device = make_device();
     std::string lines;
     run_benchmark(device, config_, make_control(), [&](const BenchmarkLine& l) {

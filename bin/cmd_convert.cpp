@@ -4,7 +4,6 @@
 
 #include "bin/command.h"
 #include "bin/scan_hints.h"
-#include "io/atomic_file.h"
 #include "io/npz.h"
 
 namespace ptyfuse::cli {
@@ -13,6 +12,22 @@ namespace {
 constexpr int64_t frames_at_a_time = 64;
 
 enum class Target { automatic, scan, npz };
+
+// A scan whose reading ends when a stop is asked for.
+class StoppableScan : public io::ScanReader {
+ public:
+  StoppableScan(std::unique_ptr<io::ScanReader> scan, RunControl control)
+      : scan_(std::move(scan)), control_(std::move(control)) {}
+  const io::ScanInfo& info() const override { return scan_->info(); }
+  void read_amplitude(int64_t first, int64_t count, std::span<float> out) override {
+    if (control_.stop_requested()) throw Error(ErrorKind::cancelled, "conversion stopped; nothing was written");
+    scan_->read_amplitude(first, count, out);
+  }
+
+ private:
+  std::unique_ptr<io::ScanReader> scan_;
+  RunControl control_;
+};
 
 class ConvertCommand : public Command {
  public:
@@ -29,7 +44,7 @@ class ConvertCommand : public Command {
   void declare(CLI::App& app) override {
     app.add_option("IN", input_, "scan file or NPZ")->required()->type_name("FILE");
     add_output(app, output_, force_, "the new file");
-    add_scan_hints(app, hints_);
+    add_table(app, scan_hint_options(hints_), scan_hint_group);
     OptionTable table;
     table.choice("from", from_, {{"auto", Target::automatic}, {"scan", Target::scan}, {"npz", Target::npz}},
                  "what the input is; auto: by its content");
@@ -39,17 +54,17 @@ class ConvertCommand : public Command {
     add_table(app, std::move(table));
   }
   int run() override {
-    io::check_output_path(output_, force_);
-    const auto scan = io::open_scan(input_, scan_hints(hints_));
-    const io::ScanInfo& info = scan->info();
+    check_outputs({output_}, force_);
+    StoppableScan scan(io::open_scan(input_, hints_), make_control());
+    const io::ScanInfo& info = scan.info();
     const bool is_npz = info.format == "ptychopinn-npz";
     if (from_ != Target::automatic && (from_ == Target::npz) != is_npz)
       throw UsageError("--from: " + input_ + " is a " + info.format + " file");
     const bool to_npz = to_ == Target::npz || (to_ == Target::automatic && output_.ends_with(".npz"));
     if (to_npz)
-      io::write_ptychopinn_npz(output_, *scan, force_);
+      io::write_ptychopinn_npz(output_, scan, force_);
     else
-      write_scan(*scan);
+      write_scan(scan);
     std::printf("%s: %lld patterns of %lld x %lld pixels\n", output_.c_str(), static_cast<long long>(info.frames),
                 static_cast<long long>(info.side_px), static_cast<long long>(info.side_px));
     return 0;
@@ -58,12 +73,10 @@ class ConvertCommand : public Command {
  private:
   void write_scan(io::ScanReader& scan) const {
     const io::ScanInfo& info = scan.info();
-    const RunControl control = make_control();
     const bool integers = info.domain == io::Domain::counts && info.frame_type.find("int") != std::string::npos;
     io::ScanWriter writer(output_, info, info.domain, integers, compress_, force_);
     std::vector<float> frames(static_cast<size_t>(frames_at_a_time * info.side_px * info.side_px));
     for (int64_t first = 0; first < info.frames; first += frames_at_a_time) {
-      if (control.stop_requested()) throw Error(ErrorKind::cancelled, "conversion stopped; nothing was written");
       const int64_t count = std::min(frames_at_a_time, info.frames - first);
       const auto piece = std::span(frames).first(static_cast<size_t>(count * info.side_px * info.side_px));
       scan.read_amplitude(first, count, piece);
@@ -75,7 +88,7 @@ class ConvertCommand : public Command {
   std::string input_, output_;
   bool force_ = false, compress_ = true;
   Target from_ = Target::automatic, to_ = Target::automatic;
-  ScanHintTexts hints_;
+  io::ScanHints hints_;
 };
 
 }  // namespace

@@ -48,9 +48,8 @@ class EvaluateCommand : public Command {
   }
   int run() override {
     if (truth_.empty()) throw UsageError("--truth FILE[:DATASET] is needed: what to compare with");
-    for (const std::string* path : {&output_, &csv_, &picture_})
-      if (!path->empty()) io::check_output_path(*path, force_);
-    if (!crop_.empty()) config_.crop = parse_crop(crop_);
+    check_outputs({output_, csv_, picture_}, force_);
+    if (!crop_.empty()) config_.crop = crop_region();
     const io::Reconstruction reconstruction = read_object();
     const io::ComplexImage truth = io::read_complex_image(truth_, "object");
     const Evaluation e = evaluate(reconstruction, truth, config_);
@@ -63,6 +62,14 @@ class EvaluateCommand : public Command {
   }
 
  private:
+  Rectangle crop_region() const {
+    try {
+      return parse_crop(crop_);
+    } catch (const Error& e) {
+      throw UsageError(std::string("--") + e.what());
+    }
+  }
+
   io::Reconstruction read_object() const {
     std::error_code error;
     if (std::filesystem::exists(reconstruction_, error) &&

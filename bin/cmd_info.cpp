@@ -159,7 +159,7 @@ class InfoCommand : public Command {
   void declare(CLI::App& app) override {
     app.add_option("FILE", file_, "scan, reconstruction, run folder or model")->required();
     app.add_flag("--json", json_, "as JSON");
-    add_scan_hints(app, hints_);
+    add_table(app, scan_hint_options(hints_), scan_hint_group);
   }
   int run() override {
     switch (io::file_kind(file_)) {
@@ -171,7 +171,7 @@ class InfoCommand : public Command {
         print_facts(checkpoint_facts(read_model(file_)), json_);
         break;
       case io::FileKind::scan_or_other: {
-        const auto scan = io::open_scan(file_, scan_hints(hints_));
+        const auto scan = io::open_scan(file_, hints_);
         print_facts(scan_facts(*scan, make_control()), json_);
       }
     }
@@ -181,7 +181,7 @@ class InfoCommand : public Command {
  private:
   std::string file_;
   bool json_ = false;
-  ScanHintTexts hints_;
+  io::ScanHints hints_;
 };
 
 }  // namespace

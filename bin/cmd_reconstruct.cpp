@@ -7,7 +7,6 @@
 #include "engine/pictures.h"
 #include "engine/reconstructor.h"
 #include "engine/run_folder.h"
-#include "io/atomic_file.h"
 
 namespace ptyfuse::cli {
 namespace {
@@ -32,17 +31,15 @@ class ReconstructCommand : public Command {
     app.add_option("SCAN", scan_, "scan file")->required();
     add_output(app, output_, force_, "reconstruction file (HDF5)");
     app.add_option("--png", picture_, "picture of amplitude and phase")->type_name("FILE");
-    add_scan_hints(app, hints_);
+    add_table(app, scan_hint_options(hints_), scan_hint_group);
     add_table(app, reconstruct_options(config_));
   }
   int run() override {
-    io::check_output_path(output_, force_);
-    if (!picture_.empty()) io::check_output_path(picture_, force_);
+    check_outputs({output_, picture_}, force_);
     const io::Checkpoint model = read_model(model_);
     const Device device = make_device(config_.device_memory_bytes);
     Reconstructor reconstructor(device, model, config_);
-    const io::Reconstruction result =
-        reconstructor.run([&] { return io::open_scan(scan_, scan_hints(hints_)); }, make_control());
+    const io::Reconstruction result = reconstructor.run([&] { return io::open_scan(scan_, hints_); }, make_control());
     io::write_reconstruction(output_, result, force_);
     if (!picture_.empty()) reconstruction_page(scan_, result).write_png(picture_, force_);
     std::printf("%s: object of %lld x %lld pixels from %lld patterns in %.2f s (%.0f patterns/s)\n", output_.c_str(),
@@ -60,7 +57,7 @@ class ReconstructCommand : public Command {
  private:
   std::string model_, scan_, output_, picture_;
   bool force_ = false;
-  ScanHintTexts hints_;
+  io::ScanHints hints_;
   ReconstructConfig config_;
 };
 

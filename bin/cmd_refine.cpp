@@ -7,7 +7,6 @@
 #include "engine/pictures.h"
 #include "engine/refine_options.h"
 #include "engine/refine_output.h"
-#include "io/atomic_file.h"
 
 namespace ptyfuse::cli {
 namespace {
@@ -31,17 +30,16 @@ class RefineCommand : public Command {
     app.add_option("SCAN", scan_, "scan file")->required();
     add_output(app, output_, force_, "reconstruction file (HDF5)");
     app.add_option("--png", picture_, "picture of amplitude, phase and R")->type_name("FILE");
-    add_scan_hints(app, hints_);
+    add_table(app, scan_hint_options(hints_), scan_hint_group);
     add_table(app, refine_options(setup_));
   }
   int run() override {
-    io::check_output_path(output_, force_);
-    if (!picture_.empty()) io::check_output_path(picture_, force_);
-    const std::unique_ptr<io::ScanReader> scan = io::open_scan(scan_, scan_hints(hints_));
+    check_outputs({output_, picture_}, force_);
+    const std::unique_ptr<io::ScanReader> scan = io::open_scan(scan_, hints_);
     const io::ScanInfo& info = scan->info();
     const Device device = make_device(setup_.device_memory_bytes);
     const RunControl control = make_control();
-    const double counts = mean_counts(device, *scan, setup_.sweeps.frames);
+    const double counts = mean_counts(device, *scan, setup_.sweeps.frames, control);
     RefineState state = starting_state(info, counts);
     const double seconds = timed_refine(device, *scan, state, control);
 
@@ -94,7 +92,7 @@ class RefineCommand : public Command {
 
   std::string scan_, output_, picture_;
   bool force_ = false;
-  ScanHintTexts hints_;
+  io::ScanHints hints_;
   RefineSetup setup_;
 };
 

@@ -2,7 +2,6 @@
 
 #include "bin/command.h"
 #include "engine/simulate_options.h"
-#include "io/atomic_file.h"
 
 namespace ptyfuse::cli {
 namespace {
@@ -24,7 +23,7 @@ class SimulateCommand : public Command {
     add_table(app, simulate_options(config_));
   }
   int run() override {
-    io::check_output_path(output_, force_);
+    check_outputs({output_}, force_);
     const Device device = make_device();
     const SimulateSummary s = simulate(device, config_, output_, force_, make_control());
     std::printf("%s: %lld patterns of %lld x %lld pixels", output_.c_str(), static_cast<long long>(s.patterns),

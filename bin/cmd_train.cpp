@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "bin/command.h"
@@ -38,7 +39,7 @@ class TrainCommand : public Command {
     app.add_option("SCAN", scans_, "scan files (ptyfuse scans or PtychoPINN NPZ)")->type_name("FILE");
     app.add_option("-o,--output", output_, "folder of the run")->required()->type_name("RUN");
     app.add_flag("--resume", resume_, "go on with the run in the folder");
-    add_scan_hints(app, hints_);
+    add_table(app, scan_hint_options(hints_), scan_hint_group);
     add_table(app, train_options(config_));
   }
 
@@ -58,7 +59,8 @@ class TrainCommand : public Command {
     log_into(folder, control);
     Trainer trainer(device, config_, join_scans(open_scans()), control);
     if (have_model) trainer.restore(stored);
-    folder.write_config(trainer, fmt::format("threads = {}\ndevice = \"{}\"\n", device.threads(), device.name()));
+    folder.write_config(trainer, fmt::format("threads = {}\ndevice = \"{}\"\n", device.threads(), device.name()) +
+                                     scan_hint_options(hints_).to_toml());
     control.say(fmt::format("{} groups of {} patterns, {} parameters, {} steps an epoch", trainer.group_count(),
                             trainer.network().config().members(), trainer.network().parameter_count(),
                             trainer.steps_per_epoch()));
@@ -81,7 +83,7 @@ class TrainCommand : public Command {
     std::vector<std::unique_ptr<io::ScanReader>> scans;
     for (size_t begin = 0; begin <= config_.scans.size();) {
       const size_t end = std::min(config_.scans.find(':', begin), config_.scans.size());
-      if (end > begin) scans.push_back(io::open_scan(config_.scans.substr(begin, end - begin), scan_hints(hints_)));
+      if (end > begin) scans.push_back(io::open_scan(config_.scans.substr(begin, end - begin), hints_));
       begin = end + 1;
     }
     return scans;
@@ -102,15 +104,20 @@ class TrainCommand : public Command {
   // A resumed run keeps its settings; the command line may repeat them, or change those that do not alter a step.
   void take_stored_settings(const RunFolder& folder, bool have_model, io::Checkpoint& stored) {
     TrainConfig given = config_;
+    config_ = TrainConfig();
+    std::vector<std::pair<std::string, std::string>> training, surroundings;
+    const OptionTable table = train_options(config_);
+    for (auto& entry : OptionTable::read_toml_file(folder.path() + "/config.toml")) {
+      const bool ours = std::any_of(table.options().begin(), table.options().end(),
+                                    [&](const Option& o) { return o.name == entry.first; });
+      (ours ? training : surroundings).push_back(std::move(entry));
+    }
+    apply_unless_given(surroundings);  // threads, device, what the scan leaves open
     if (have_model) {
       stored = read_model(folder.path());
       config_ = parse_train_config(stored.config, folder.model_path());
     } else {
-      config_ = TrainConfig();
-      std::vector<std::pair<std::string, std::string>> values;
-      for (auto& entry : OptionTable::read_toml_file(folder.path() + "/config.toml"))
-        if (entry.first != "threads" && entry.first != "device") values.push_back(std::move(entry));
-      train_options(config_).apply(values);
+      table.apply(training);
     }
     const OptionTable ours = train_options(config_), theirs = train_options(given);
     for (size_t i = 0; i < ours.options().size(); ++i) {
@@ -128,7 +135,7 @@ class TrainCommand : public Command {
   std::vector<std::string> scans_;
   std::string output_;
   bool resume_ = false;
-  ScanHintTexts hints_;
+  io::ScanHints hints_;
   TrainConfig config_;
 };
 

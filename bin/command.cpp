@@ -1,9 +1,11 @@
 #include "bin/command.h"
 
 #include <cstdio>
+#include <filesystem>
 
 #include "bin/progress.h"
 #include "bin/signals.h"
+#include "io/atomic_file.h"
 
 namespace ptyfuse::cli {
 
@@ -17,8 +19,9 @@ void Command::declare_all(CLI::App& app) {
   OptionTable common;
   common.text("device", globals_.device, "auto, cpu, cuda or cuda:K");
   common.integer("threads", globals_.threads, "host threads; 0: all", 0, 1024);
-  common.flag("quiet", globals_.quiet, "errors only");
-  common.flag("verbose", globals_.verbose, "more about what is done");
+  if (given_.count("seed") == 0) common.seed("seed", globals_.seed, "without effect here: nothing is drawn at random");
+  common.flag("quiet", globals_.quiet, "no progress and notices: results and errors only");
+  common.flag("verbose", globals_.verbose, "print every setting in force first");
   add_table(app, std::move(common), "Common");
 }
 
@@ -71,6 +74,28 @@ void Command::apply_options() {
       values.emplace_back(option.name, option.kind == OptionKind::flag ? (given.flag ? "true" : "false") : given.text);
     }
     table.apply(values);
+  }
+  if (globals_.verbose)
+    std::fprintf(stderr, "ptyfuse %s %s\n%s%s", PTYFUSE_VERSION, name(), settings_toml().c_str(),
+                 tables_.back().to_toml().c_str());
+}
+
+void Command::apply_unless_given(const std::vector<std::pair<std::string, std::string>>& values) const {
+  for (const OptionTable& table : tables_)
+    for (const Option& option : table.options())
+      for (const auto& [key, value] : values)
+        if (key == option.name && !was_given(key)) option.set(value);
+}
+
+void Command::check_outputs(const std::vector<std::string>& paths, bool force) {
+  std::vector<std::filesystem::path> seen;
+  for (const std::string& path : paths) {
+    if (path.empty()) continue;
+    io::check_output_path(path, force);
+    std::error_code error;
+    seen.push_back(std::filesystem::weakly_canonical(std::filesystem::absolute(path), error));
+    for (size_t i = 0; i + 1 < seen.size(); ++i)
+      if (!error && seen[i] == seen.back()) throw UsageError(path + ": two outputs have this name; give each its own");
   }
 }
 

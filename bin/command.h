@@ -15,6 +15,7 @@ namespace ptyfuse::cli {
 struct GlobalOptions {
   std::string device = "auto";
   int64_t threads = 0;
+  uint64_t seed = 0;  ///< of commands that draw no random numbers: taken, so that one --config serves all
   bool quiet = false, verbose = false;
 };
 
@@ -32,13 +33,17 @@ class Command {
 
   const GlobalOptions& globals() const { return globals_; }
 
-  /// Called by main around the parse: declares the globals too; applies --config, then the command line.
+  /// Called by main around the parse: declares the globals too; applies --config, then the command line, and with
+  /// --verbose prints what is then in force.
   void declare_all(CLI::App& app);
   void apply_options();
 
  protected:
   /// Adds every setting of a table as an option; the table must outlive the command.
   void add_table(CLI::App& app, OptionTable table, const std::string& group = "");
+  /// Before long work starts: none of the outputs that were asked for (empty: not) is in the way, and no two are one.
+  /// FileError, UsageError.
+  static void check_outputs(const std::vector<std::string>& paths, bool force);
   /// -o FILE and --force
   void add_output(CLI::App& app, std::string& path, bool& force, const std::string& what);
 
@@ -48,7 +53,9 @@ class Command {
   RunControl make_control() const;
   /// True when the command line itself (not --config) named this setting.
   bool was_given(const std::string& option) const;
-  /// The settings of all tables as TOML, for outputs that record them.
+  /// Applies stored settings where the command line does not name them; names that no table has are left out.
+  void apply_unless_given(const std::vector<std::pair<std::string, std::string>>& values) const;
+  /// The settings of all tables but the common one as TOML, for outputs that record them.
   std::string settings_toml() const;
 
  private:

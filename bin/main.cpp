@@ -18,10 +18,23 @@ int fail(const char* what, int code) {
   return code;
 }
 
+// What was wrong where no command was found among the arguments.
+std::string no_command(int argc, char** argv, const std::vector<std::unique_ptr<cli::Command>>& commands) {
+  std::string all;
+  for (const auto& command : commands) all += (all.empty() ? "" : ", ") + std::string(command->name());
+  for (int i = 1; i < argc; ++i)
+    if (argv[i][0] != '-') return "'" + std::string(argv[i]) + "' is not a command; there are " + all;
+  return "a command is needed, with its options behind it: " + all;
+}
+
 int run_guarded(cli::Command& command) {
   try {
     command.apply_options();
-    return command.run();
+    const int code = command.run();
+    // What a full disk swallowed is no success.
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+      return fail("standard output: the result cannot be written", exit_failed);
+    return code;
   } catch (const UsageError& e) {
     return fail(e.what(), exit_usage);
   } catch (const Error& e) {
@@ -67,7 +80,8 @@ int main(int argc, char** argv) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
     std::string where = "ptyfuse";
     for (const CLI::App* sub : app.get_subcommands()) where += " " + sub->get_name();
-    std::fprintf(stderr, "ptyfuse: error: %s\nSee '%s --help'.\n", e.what(), where.c_str());
+    const std::string what = app.get_subcommands().empty() ? no_command(argc, argv, commands) : e.what();
+    std::fprintf(stderr, "ptyfuse: error: %s\nSee '%s --help'.\n", what.c_str(), where.c_str());
     return exit_usage;
   }
   for (const auto& command : commands)

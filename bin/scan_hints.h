@@ -1,19 +1,13 @@
 #pragma once
-#include <CLI/CLI.hpp>
-#include <string>
-
+#include "engine/option_table.h"
 #include "io/scan.h"
 
 namespace ptyfuse::cli {
 
-/// What a user says about an input that does not say it itself; empty: unsaid.
-struct ScanHintTexts {
-  std::string domain, dc, origin, order, pixel_size_m;
-};
+constexpr const char* scan_hint_group = "What the scan file leaves open";
 
-/// --domain, --dc, --origin, --order, --pixel-size-m
-void add_scan_hints(CLI::App& app, ScanHintTexts& texts);
-/// UsageError: a word that is not one of the choices.
-io::ScanHints scan_hints(const ScanHintTexts& texts);
+/// --domain, --dc, --origin, --order, --pixel-size-m: what a user says about an input that does not say it itself,
+/// bound to `hints`; auto: as the file says.
+OptionTable scan_hint_options(io::ScanHints& hints);
 
 }  // namespace ptyfuse::cli

@@ -16,9 +16,8 @@ namespace {
                   "as 0:500, ::2 or -100: (counted from the end)");
 }
 
-}  // namespace
-
-std::vector<int64_t> parse_frame_range(const std::string& text, int64_t count) {
+/// A, B and STEP; nothing where they are left out.
+std::vector<std::optional<int64_t>> parse_slice(const std::string& text) {
   std::vector<std::optional<int64_t>> parts;
   for (size_t begin = 0; !text.empty();) {
     const size_t end = std::min(text.find(':', begin), text.size());
@@ -38,9 +37,31 @@ std::vector<int64_t> parse_frame_range(const std::string& text, int64_t count) {
   if (parts.size() == 1) refuse(text, "a colon is missing");
   if (parts.size() > 3) refuse(text, "too many colons");
   parts.resize(3);
+  if (parts[2].value_or(1) < 1) refuse(text, "STEP must be 1 or more");
+  return parts;
+}
 
+}  // namespace
+
+void add_frames_option(OptionTable& table, std::string& field) {
+  Option o;
+  o.name = "frames";
+  o.help = "frames in use, A:B:STEP as Python slices; empty: all";
+  o.set = [&field](const std::string& text) {
+    try {
+      parse_slice(text);
+    } catch (const Error& e) {
+      throw UsageError(std::string("--") + e.what());
+    }
+    field = text;
+  };
+  o.get = [&field] { return field; };
+  table.custom(std::move(o));
+}
+
+std::vector<int64_t> parse_frame_range(const std::string& text, int64_t count) {
+  const std::vector<std::optional<int64_t>> parts = parse_slice(text);
   const int64_t step = parts[2].value_or(1);
-  if (step < 1) refuse(text, "STEP must be 1 or more");
   const auto bound = [count](std::optional<int64_t> value, int64_t fallback) {
     if (!value) return fallback;
     return std::clamp(*value < 0 ? *value + count : *value, int64_t{0}, count);

@@ -79,7 +79,7 @@ void PatternModel::amplitudes(std::span<const std::array<double, 2>> positions_p
 }
 
 double PatternModel::mean_power(std::span<const std::array<double, 2>> positions_px,
-                                std::span<const int32_t> object_index) const {
+                                std::span<const int32_t> object_index, const RunControl& control) const {
   const int64_t pixels = probe_->width * probe_->width;
   const auto frames = static_cast<int64_t>(positions_px.size());
   if (frames == 0) return 0;
@@ -87,15 +87,19 @@ double PatternModel::mean_power(std::span<const std::array<double, 2>> positions
   for (size_t i = 0; i < probe_->data.size(); ++i)
     illumination[i % illumination.size()] += std::norm(std::complex<double>(probe_->data[i]));
   std::vector<double> power(static_cast<size_t>(frames));
-  device_.parallel_for(frames, 1, [&](int64_t begin, int64_t end, int) {
-    std::vector<complex64> patch(static_cast<size_t>(pixels));
-    for (int64_t n = begin; n < end; ++n) {
-      cut_patch(positions_px[static_cast<size_t>(n)], object_index[static_cast<size_t>(n)], patch.data());
-      double sum = 0;
-      for (size_t i = 0; i < patch.size(); ++i) sum += illumination[i] * std::norm(std::complex<double>(patch[i]));
-      power[static_cast<size_t>(n)] = sum;
-    }
-  });
+  constexpr int64_t between_looks = 4096;
+  for (int64_t first = 0; first < frames; first += between_looks) {
+    if (control.stop_requested()) throw Error(ErrorKind::cancelled, "simulate: stopped; nothing was written");
+    device_.parallel_for(std::min(between_looks, frames - first), 1, [&](int64_t begin, int64_t end, int) {
+      std::vector<complex64> patch(static_cast<size_t>(pixels));
+      for (int64_t n = first + begin; n < first + end; ++n) {
+        cut_patch(positions_px[static_cast<size_t>(n)], object_index[static_cast<size_t>(n)], patch.data());
+        double sum = 0;
+        for (size_t i = 0; i < patch.size(); ++i) sum += illumination[i] * std::norm(std::complex<double>(patch[i]));
+        power[static_cast<size_t>(n)] = sum;
+      }
+    });
+  }
   double sum = 0;
   for (double p : power) sum += p;
   return sum / static_cast<double>(frames);

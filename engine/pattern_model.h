@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 
+#include "engine/run_control.h"
 #include "io/scan.h"
 #include "kernels/device/buffer.h"
 #include "kernels/ops/fft2.h"
@@ -20,8 +21,9 @@ class PatternModel {
   /// N/2 lies at positions_px (bilinear, zero outside the object). Frames do not influence each other.
   void amplitudes(std::span<const std::array<double, 2>> positions_px, std::span<const int32_t> object_index,
                   std::span<float> out);
-  /// Mean over the frames of the sum of the squared amplitude, without transforming (Parseval).
-  double mean_power(std::span<const std::array<double, 2>> positions_px, std::span<const int32_t> object_index) const;
+  /// Mean over the frames of the sum of the squared amplitude, without transforming (Parseval). Error(cancelled).
+  double mean_power(std::span<const std::array<double, 2>> positions_px, std::span<const int32_t> object_index,
+                    const RunControl& control = {}) const;
 
  private:
   /// The object patch of one frame, [N*N].

@@ -41,7 +41,7 @@ OptionTable reconstruct_options(ReconstructConfig& c) {
            "probe: average weighted by the probe's intensity; crop: plain average of central squares");
   t.integer("crop", c.crop_px, "side of the central square that is stitched, in pixels (even); 0: chosen by the rule",
             0, 256);
-  t.text("frames", c.frames, "frames in use, A:B:STEP as Python slices; empty: all");
+  add_frames_option(t, c.frames);
   t.integer("polish", c.polish_sweeps, "sweeps of iterative refinement (refine) after the network");
   t.flag("patches", c.patches, "keep every object patch in the output");
   t.integer("batch", c.batch, "groups at a time", 1, 65536);
@@ -75,8 +75,7 @@ struct Reconstructor::Impl {
       copy_to_device(stream, weight.view(), w.data(), weight.elements());
     }
     if (config.crop_px % 2 != 0 || config.crop_px > shape.side_px)
-      throw Error(ErrorKind::shape,
-                  fmt::format("--crop {}: expected an even number up to {}", config.crop_px, shape.side_px));
+      throw UsageError(fmt::format("--crop {}: expected an even number up to {}", config.crop_px, shape.side_px));
   }
 
   InferenceGraph& graph(int64_t batch) {
@@ -109,6 +108,14 @@ struct Reconstructor::Impl {
     return stitch_weight(StitchRule::crop, config.crop_px, side_only, false);
   }
 
+  Stitcher make_stitcher(const io::ScanInfo& info, const Groups& groups, const std::vector<float>& weighting) const {
+    try {
+      return Stitcher(device, groups.centre_px, info.side_px, weighting, config.host_memory_bytes / canvas_share);
+    } catch (const Error& e) {
+      throw Error(e.kind(), info.path + ": positions_px: " + e.what());
+    }
+  }
+
   void network_pass(std::unique_ptr<io::ScanReader> reader, const std::vector<int64_t>& frames, io::Reconstruction& out,
                     const RunControl& control) {
     const io::ScanInfo info = reader->info();
@@ -118,7 +125,6 @@ struct Reconstructor::Impl {
     used.erase(std::unique(used.begin(), used.end()), used.end());
     Loader loader(std::move(reader), std::move(used), {.host_memory_bytes = config.host_memory_bytes});
 
-    const int64_t side = info.side_px;
     const std::vector<float> weighting = weights_for_stitching(info);
     int64_t images = std::max<int64_t>(1, info.object.depth);
     for (const int32_t i : info.object_index) images = std::max<int64_t>(images, i + 1);
@@ -142,7 +148,7 @@ struct Reconstructor::Impl {
     int64_t done = 0;
     const int64_t total = groups.count() * groups.members;
     for (const auto& list : by_image) {
-      Stitcher stitcher(device, groups.centre_px, side, weighting, config.host_memory_bytes / canvas_share);
+      Stitcher stitcher = make_stitcher(info, groups, weighting);
       for (size_t first = 0; first < list.size(); first += static_cast<size_t>(config.batch)) {
         if (control.stop_requested()) throw Error(ErrorKind::cancelled, "reconstruction stopped; nothing was written");
         const auto count = static_cast<int64_t>(std::min(list.size() - first, static_cast<size_t>(config.batch)));
@@ -173,8 +179,9 @@ struct Reconstructor::Impl {
       }
       append_image(stitcher, out);
     }
-    out.pattern_count = static_cast<int64_t>(loader.frames().size());
-    out.positions_px = groups.centre_px;
+    out.pattern_count = total;
+    out.positions_px.clear();
+    for (const int64_t f : frames) out.positions_px.push_back(info.positions_px[static_cast<size_t>(f)]);
     out.pixel_size_m = info.pixel_size_m;
   }
 
@@ -216,16 +223,12 @@ struct Reconstructor::Impl {
     }
     const std::unique_ptr<io::ScanReader> scan = open_scan();
     RefineState state = start_from_object(scan->info(), out.object, out.weight, out.origin_px, out.probe,
-                                          mean_counts(device, *scan, sweeps.frames));
+                                          mean_counts(device, *scan, sweeps.frames, control));
     if (config.polish_sweeps == 0) {
       out.residual = {residual(device, *scan, sweeps, state)};
       return;
     }
     refine(device, *scan, sweeps, state, control);
-    const io::ScanInfo& info = scan->info();
-    out.positions_px.clear();
-    for (const int64_t f : parse_frame_range(config.frames, info.frames))
-      out.positions_px.push_back(info.positions_px[static_cast<size_t>(f)]);
     place_refined(state, out);
   }
 
@@ -257,8 +260,10 @@ io::Reconstruction Reconstructor::run(const std::function<std::unique_ptr<io::Sc
   std::unique_ptr<io::ScanReader> scan = open_scan();
   const io::ScanInfo info = scan->info();
   if (info.side_px != network().side_px)
-    throw Error(ErrorKind::shape, fmt::format("{}: patterns of {} pixels, but the model was trained on {}", info.path,
-                                              info.side_px, network().side_px));
+    throw Error(ErrorKind::shape,
+                fmt::format("{}: diffraction: patterns of {} pixels, but the model was trained on {}; train "
+                            "one on such patterns",
+                            info.path, info.side_px, network().side_px));
   io::Reconstruction out;
   out.device = impl_->device.name();
   out.precision = network().precision == ops::Precision::bf16 ? "bf16" : "fp32";

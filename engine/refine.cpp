@@ -489,11 +489,18 @@ double residual(const Device& device, io::ScanReader& scan, const RefineConfig& 
   return found;
 }
 
-double mean_counts(const Device&, io::ScanReader& scan, const std::string& frames) {
+double mean_counts(const Device&, io::ScanReader& scan, const std::string& frames, const RunControl& control) {
   std::vector<int64_t> chosen = parse_frame_range(frames, scan.info().frames);
   constexpr int64_t piece_memory = int64_t{64} << 20;
   Loader loader(std::make_unique<Borrowed>(scan), chosen, {.host_memory_bytes = piece_memory, .read_ahead = false});
-  return loader.statistics(chosen).sum_of_squares / static_cast<double>(chosen.size());
+  const Loader::Statistics statistics = loader.statistics(chosen);
+  if (!(statistics.sum_of_squares > 0))
+    throw Error(ErrorKind::numeric,
+                scan.info().path + ": diffraction: the frames hold no counts at all; choose others with --frames");
+  if (statistics.all_zero_frames > 0)
+    control.say(std::to_string(statistics.all_zero_frames) + " of " + std::to_string(chosen.size()) +
+                " frames hold no counts at all");
+  return statistics.sum_of_squares / static_cast<double>(chosen.size());
 }
 
 }  // namespace ptyfuse

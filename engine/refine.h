@@ -53,7 +53,9 @@ void refine(const Device& device, io::ScanReader& scan, const RefineConfig& conf
 /// R of section 0.13 over the frames chosen, without changing anything.
 double residual(const Device& device, io::ScanReader& scan, const RefineConfig& config, const RefineState& state);
 
-/// Mean total counts of a pattern over the frames chosen.
-double mean_counts(const Device& device, io::ScanReader& scan, const std::string& frames);
+/// Mean total counts of a pattern over the frames chosen; says how many of them hold no counts at all. Error(numeric):
+/// all of them.
+double mean_counts(const Device& device, io::ScanReader& scan, const std::string& frames,
+                   const RunControl& control = {});
 
 }  // namespace ptyfuse

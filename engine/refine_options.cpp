@@ -1,11 +1,13 @@
 #include "engine/refine_options.h"
 
+#include "engine/frame_range.h"
+
 namespace ptyfuse {
 
 OptionTable refine_options(RefineSetup& s) {
   OptionTable t;
   t.text("start", s.start, "flat, or a reconstruction file to start from");
-  t.text("frames", s.sweeps.frames, "frames in use, A:B:STEP as Python slices; empty: all");
+  add_frames_option(t, s.sweeps.frames);
   t.integer("sweeps", s.sweeps.sweeps, "passes over the frames");
   t.flag("update-probe", s.sweeps.update_probe, "refine the probe too, from the second sweep on");
   t.integer("modes", s.sweeps.modes, "probe modes (incoherent); 0: as many as the probe has", 0, 64);

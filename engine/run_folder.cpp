@@ -27,6 +27,18 @@ std::string history_csv(const std::vector<HistoryRow>& history) {
   return text;
 }
 
+// Removes what a killed run left of its unfinished files: ".NAME.*.tmp" of the names that a run writes.
+void remove_leftovers(const std::string& folder) {
+  std::error_code error;
+  std::vector<fs::path> leftovers;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    for (const char* ours : {"config.toml", "model.h5", "history.csv", "history.png"})
+      if (name.starts_with(fmt::format(".{}.", ours)) && name.ends_with(".tmp")) leftovers.push_back(entry.path());
+  }
+  for (const fs::path& path : leftovers) fs::remove(path, error);
+}
+
 void write_history_picture(const std::vector<HistoryRow>& history, const std::string& path) {
   std::vector<double> epoch, loss, validation, rate;
   for (const HistoryRow& r : history) {
@@ -55,6 +67,7 @@ void RunFolder::write_config(const Trainer& trainer, const std::string& surround
   std::error_code error;
   fs::create_directories(path_, error);
   if (error) throw io::FileError(path_, "cannot make this folder: " + error.message());
+  remove_leftovers(path_);
   TrainConfig config = trainer.config();
   io::write_text_file(path_ + "/config.toml",
                       "# Every setting of this run; 'ptyfuse train --config config.toml -o NEW' repeats it.\n" +

@@ -15,8 +15,8 @@ class RunFolder {
 
   const std::string& path() const { return path_; }
   std::string model_path() const { return path_ + "/model.h5"; }
-  /// Makes the folder where it is missing. `surroundings`: further lines of config.toml that belong to the run (device,
-  /// threads).
+  /// Makes the folder where it is missing, and removes temporary files that a killed run left in it. `surroundings`:
+  /// further lines of config.toml that belong to the run (device, threads).
   void write_config(const Trainer& trainer, const std::string& surroundings) const;
   /// model.h5, history.csv and history.png.
   void save(const Trainer& trainer) const;

@@ -114,7 +114,7 @@ SimulateSummary simulate(const Device& device, const SimulateConfig& config, con
   summary.patterns = info.frames;
   summary.groups = plan.group_members > 0 ? info.frames / plan.group_members : 0;
   summary.norm = plan.norm;
-  summary.mean_power = model.mean_power(plan.positions_px, plan.object_index);
+  summary.mean_power = model.mean_power(plan.positions_px, plan.object_index, control);
   if (!(summary.mean_power > 0) || std::isinf(summary.mean_power))
     throw Error(ErrorKind::numeric, "simulate: the object is zero or not finite where the probe lies");
   summary.intensity_scale =

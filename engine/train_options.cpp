@@ -1,5 +1,7 @@
 #include "engine/train_options.h"
 
+#include "engine/frame_range.h"
+
 namespace ptyfuse {
 namespace {
 
@@ -30,7 +32,7 @@ OptionTable train_options(TrainConfig& c) {
   t.real("filters-scale", c.filters_scale, "multiplies every width of the network", 0.25, 4);
   t.integer("epochs", c.epochs, "passes over the groups", 1);
   t.integer("batch", c.batch, "groups in a step", 1, 65536);
-  t.text("frames", c.frames, "frames in use, A:B:STEP as Python slices; empty: all");
+  add_frames_option(t, c.frames);
   t.integer("groups", c.groups, "groups to train on; 0: one for each frame");
   t.integer("subsample", c.subsample, "frames drawn at random before grouping; 0: all");
   t.integer("neighbors", c.neighbors, "nearest neighbours that a group is drawn from", 1);
@@ -48,7 +50,7 @@ OptionTable train_options(TrainConfig& c) {
            "learning rate over time; plateau halves it when the validation loss stalls");
   t.choice("clip", c.clip, {{"none", Clip::none}, {"norm", Clip::norm}, {"value", Clip::value}, {"agc", Clip::agc}},
            "gradient clipping");
-  t.real_or_auto("clip-at", c.clip_at, 0, "its limit (norm, value) or factor (agc); auto: 1, for agc 0.01");
+  t.real("clip-at", c.clip_at, "its limit (norm, value) or factor (agc)");
   t.choice("network", c.network, {{"grouped", Network::grouped}, {"shared", Network::shared}},
            "grouped: a group's patterns enter together; shared: one network sees each by itself");
   t.toggle("object-big", c.object_big, "members of a group have patches of their own, merged by the physics");

@@ -61,6 +61,12 @@ struct Trainer::Impl {
     if (config.nll_weight == 0 && config.mae_weight == 0 && config.method == Method::pinn)
       throw Error(ErrorKind::shape, "--nll-weight and --mae-weight are both 0: nothing to minimise");
     info = scan->info();
+    if (!UNet::takes_side(info.side_px))
+      throw Error(
+          ErrorKind::shape,
+          fmt::format("{}: diffraction: patterns of {} pixels; the network takes 64, 128 or 256, so crop or pad "
+                      "them, or use 'ptyfuse refine', which takes any size",
+                      info.path, info.side_px));
     if (config.method == Method::supervised && info.object.empty())
       throw Error(ErrorKind::shape,
                   info.path + ": object: --method supervised learns from the true object, and the scan has none");
@@ -77,9 +83,7 @@ struct Trainer::Impl {
     if (config.validation > 0 && split.validation.empty())
       control.say("too few groups for a validation set: the training loss steers the schedule");
 
-    // Section 1 averages over groups and members: a frame counts as often as groups hold it.
-    std::vector<int64_t> training_frames = frames_of(groups, split.training);
-    std::sort(training_frames.begin(), training_frames.end());
+    const std::vector<int64_t> training_frames = sorted_unique(frames_of(groups, split.training));
     loader = std::make_unique<Loader>(std::move(scan), sorted_unique(groups.index),
                                       Loader::Settings{.host_memory_bytes = config.host_memory_bytes});
     const Loader::Statistics statistics = loader->statistics(training_frames);
@@ -87,11 +91,10 @@ struct Trainer::Impl {
       control.say(fmt::format("{} of {} training frames hold no counts at all", statistics.all_zero_frames,
                               training_frames.size()));
     const double photons = config.photons > 0 ? config.photons : info.photons_per_pattern.value_or(0);
-    scales = make_scales(info.domain, info.side_px,
+    scales = make_scales(info.path, info.domain, info.side_px,
                          statistics.sum_of_squares / static_cast<double>(training_frames.size()), photons);
     if (info.domain == io::Domain::amplitude) config.photons = photons;
 
-    if (config.clip_at == 0) config.clip_at = config.clip == Clip::agc ? 0.01 : 1;
     prepare_model();
     steps_per_epoch = (static_cast<int64_t>(split.training.size()) + config.batch - 1) / config.batch;
     rate = std::make_unique<LearningRate>(config.schedule, config.learning_rate, config.epochs, steps_per_epoch);

@@ -40,10 +40,10 @@ std::vector<int64_t> carried_groups(const io::ScanInfo& scan, const std::vector<
 
 }  // namespace
 
-Scales make_scales(io::Domain domain, int64_t side_px, double mean_power, double photons) {
+Scales make_scales(const std::string& path, io::Domain domain, int64_t side_px, double mean_power, double photons) {
   if (!(mean_power > 0) || !std::isfinite(mean_power))
     throw Error(ErrorKind::shape,
-                "diffraction: the training frames hold no counts at all; choose others with --frames");
+                path + ": diffraction: the training frames hold no counts at all; choose others with --frames");
   const double half = static_cast<double>(side_px) / 2;
   Scales s;
   s.normalisation = half / std::sqrt(mean_power);
@@ -53,8 +53,9 @@ Scales make_scales(io::Domain domain, int64_t side_px, double mean_power, double
     if (!(photons > 0))
       throw Error(
           ErrorKind::shape,
-          "diffraction holds amplitudes and the scan does not say how many photons they stand for; give the mean "
-          "counts of a pattern with --photons");
+          path +
+              ": diffraction: holds amplitudes, and the scan does not say how many photons they stand for; give the "
+              "mean counts of a pattern with --photons");
     s.measured_scale = std::sqrt(photons) / half;
   }
   s.log_scale = std::log(s.measured_scale);
@@ -105,9 +106,11 @@ io::ComplexImage choose_probe(const TrainConfig& config, const io::ScanInfo& sca
   if (probe.empty())
     throw Error(ErrorKind::shape, scan.path + ": probe: the scan has none; name one with --probe FILE[:DATASET]");
   if (probe.height != scan.side_px || probe.width != scan.side_px)
-    throw Error(ErrorKind::shape, fmt::format("{}: probe of {} x {} pixels, but the patterns have {} x {}",
-                                              config.probe.empty() ? scan.path : config.probe, probe.height,
-                                              probe.width, scan.side_px, scan.side_px));
+    throw Error(ErrorKind::shape,
+                fmt::format("{}: the probe has {} x {} pixels, the patterns have {} x {}; name another with "
+                            "--probe FILE[:DATASET]",
+                            config.probe.empty() ? scan.path : config.probe, probe.height, probe.width, scan.side_px,
+                            scan.side_px));
   double power = 0;
   for (const auto& p : probe.data) power += std::norm(std::complex<double>(p));
   if (!(power > 0) || !std::isfinite(power))

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "engine/config.h"
@@ -21,8 +22,8 @@ struct Scales {
 
 /// For data of mean pattern power `mean_power` (sum of squared amplitudes): the factor of section 1 and what follows
 /// from it. photons: mean counts of a pattern for amplitude data (counts ignore it). Error(shape): no power at all;
-/// amplitude data without photons (names --photons).
-Scales make_scales(io::Domain domain, int64_t side_px, double mean_power, double photons);
+/// amplitude data without photons (names --photons). `path` is the scan's, for messages.
+Scales make_scales(const std::string& path, io::Domain domain, int64_t side_px, double mean_power, double photons);
 
 /// The network's configuration for a scan: sides, `auto` decided, precision chosen.
 /// power_outside: share of the probe's power outside the central square. Error(shape): settings that do not go

@@ -28,6 +28,9 @@ class UNet {
   /// and precision of config; its own config() then says gridsize 1, object_big off.
   static UNet supervised(const GeneratorConfig& config);
 
+  /// Whether there is a network for patterns of this side.
+  static bool takes_side(int64_t side_px) { return side_px == 64 || side_px == 128 || side_px == 256; }
+
   const GeneratorConfig& config() const { return config_; }
   bool is_supervised() const { return supervised_; }
   const std::vector<ParameterEntry>& parameters() const { return parameters_; }

@@ -86,12 +86,12 @@ TEST(training_set, split_is_seeded_complete_and_without_overlap) {
 }
 
 TEST(training_set, scales_follow_section_0_3) {
-  const Scales counts = make_scales(io::Domain::counts, 64, 4096, 0);
+  const Scales counts = make_scales("scan.h5", io::Domain::counts, 64, 4096, 0);
   EXPECT_NEAR(counts.normalisation, 0.5, 1e-12);
   EXPECT_NEAR(counts.measured_scale, 2, 1e-12);
-  const Scales amplitude = make_scales(io::Domain::amplitude, 64, 4096, 1e9);
+  const Scales amplitude = make_scales("scan.h5", io::Domain::amplitude, 64, 4096, 1e9);
   EXPECT_NEAR(amplitude.measured_scale, 988.2117688, 1e-6);
-  EXPECT_THROW(make_scales(io::Domain::counts, 64, 0, 0), Error);
+  EXPECT_THROW(make_scales("scan.h5", io::Domain::counts, 64, 0, 0), Error);
 }
 
 TEST(training_set, truth_patches_are_cut_at_the_positions) {
