@@ -1,0 +1,132 @@
+// Signals, sudden death, and going on afterwards.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <random>
+
+#include "tests/cli/cli_test.h"
+
+namespace ptyfuse::tests {
+namespace {
+
+using cli_stopping = CliTest;
+
+bool holds_temporary_file(const std::set<std::string>& names) {
+  for (const std::string& name : names)
+    if (name.ends_with(".tmp")) return true;
+  return false;
+}
+
+TEST_F(cli_stopping, training_saves_and_goes_on_bit_for_bit) {
+  simulate_scan();
+  train("UNDISTURBED", "10");
+  for (const int signal : {SIGINT, SIGTERM}) {
+    SCOPED_TRACE(signal);
+    const std::string run = "RUN" + std::to_string(signal);
+    RunningCommand training = start(Arguments{"train", "scan.h5", "-o", run} + tiny_training("10"));
+    ASSERT_TRUE(training.wait_for_message("epoch 1/10")) << training.finish().err;
+    training.send(signal);
+    const CommandResult stopped = training.finish();
+    EXPECT_EQ(stopped.exit_code, 130) << stopped.err;
+    EXPECT_NE(stopped.err.find("the state is saved, --resume goes on"), std::string::npos) << stopped.err;
+    EXPECT_EQ(stopped.out, "");
+    EXPECT_FALSE(holds_temporary_file(everything()));
+    const io::Checkpoint saved = io::read_checkpoint(folder.file(run + "/model.h5"));
+    EXPECT_GE(saved.epoch, 1);
+    EXPECT_LT(saved.epoch, 10);
+    const CommandResult resumed = run_well({"train", "-o", run, "--resume"});
+    EXPECT_NE(resumed.err.find("epoch 10/10"), std::string::npos);
+    EXPECT_EQ(resumed.err.find("epoch 1/10"), std::string::npos);
+    expect_same_model(run, "UNDISTURBED");
+    // An ended run has nothing left to do.
+    run_well({"train", "-o", run, "--resume"});
+    expect_same_model(run, "UNDISTURBED");
+  }
+}
+
+TEST_F(cli_stopping, a_killed_run_goes_on_bit_for_bit) {
+  simulate_scan();
+  const std::string epochs = "16";
+  train("UNDISTURBED", epochs);
+  std::mt19937 random(20);
+  std::uniform_int_distribution<int> wait_ms(20, 400);
+  const Arguments fresh = Arguments{"train", "scan.h5", "-o", "RUN"} + tiny_training(epochs);
+  for (int kill = 0; kill < 6; ++kill) {
+    const bool there = std::filesystem::exists(folder.file("RUN/model.h5"));
+    const int64_t before = there ? io::read_checkpoint(folder.file("RUN/model.h5")).step : 0;
+    RunningCommand training = start(fresh + (there ? Arguments{"--resume"} : Arguments{}));
+    std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms(random)));
+    training.send(SIGKILL);
+    training.finish();
+    if (std::filesystem::exists(folder.file("RUN/model.h5"))) {
+      EXPECT_GE(io::read_checkpoint(folder.file("RUN/model.h5")).step, before) << "a whole model at every moment";
+    }
+  }
+  const bool there = std::filesystem::exists(folder.file("RUN/model.h5"));
+  if (there) write("RUN/.model.h5.1-0badcafe.tmp", "what a killed run may leave");
+  run_well(fresh + (there ? Arguments{"--resume"} : Arguments{}));
+  expect_same_model("RUN", "UNDISTURBED");
+  EXPECT_FALSE(holds_temporary_file(everything()));
+
+  const std::string history = text("RUN/history.csv");
+  EXPECT_EQ(history.rfind("epoch,step,seconds,loss,val_loss,learning_rate,patterns_per_s\n", 0), 0U);
+  EXPECT_EQ(std::count(history.begin(), history.end(), '\n'), 17);
+}
+
+TEST_F(cli_stopping, a_model_is_whole_whenever_one_looks) {
+  simulate_scan();
+  RunningCommand training = start(Arguments{"train", "scan.h5", "-o", "RUN"} + tiny_training("12"));
+  const std::string model = folder.file("RUN/model.h5");
+  ASSERT_TRUE(training.wait_until([&] { return std::filesystem::exists(model); }));
+  int64_t looks = 0, last = 0;
+  while (training.running()) {
+    const int64_t step = io::read_checkpoint(model).step;
+    EXPECT_GE(step, last);
+    last = step;
+    ++looks;
+  }
+  EXPECT_GT(looks, 3);
+  EXPECT_EQ(training.finish().exit_code, 0);
+}
+
+TEST_F(cli_stopping, a_configuration_fed_back_repeats_the_run) {
+  simulate_scan();
+  run_well(Arguments{"train", "scan.h5", "-o", "RUN", "--seed", "5", "--loss", "mae", "--subsample", "40"} +
+           tiny_training("3"));
+  run_well({"train", "-o", "AGAIN", "--config", "RUN/config.toml"});
+  expect_same_model("RUN", "AGAIN");
+  EXPECT_EQ(text("RUN/config.toml"), text("AGAIN/config.toml"));
+}
+
+TEST_F(cli_stopping, other_commands_leave_nothing) {
+  simulate_scan();
+  train("RUN", "1");
+  const auto before = everything();
+  struct Case {
+    Arguments arguments;
+    const char* wait_for;  ///< message; empty: an unfinished file
+  };
+  const Case cases[] = {
+      {{"simulate", "-o", "long.h5", "--scan", "random", "--patterns", "60000", "--size", "256"}, ""},
+      {{"simulate", "-o", "long.h5", "--scan", "random", "--patterns", "2000000", "--size", "256"}, "no usable GPU"},
+      {{"refine", "scan.h5", "-o", "r.h5", "--png", "r.png", "--sweeps", "10000000"}, "sweep 2/"},
+      {{"reconstruct", "RUN", "scan.h5", "-o", "r.h5", "--png", "r.png", "--polish", "10000000"}, "sweep 2/"},
+  };
+  for (const Case& c : cases)
+    for (const int signal : {SIGTERM, SIGINT}) {
+      SCOPED_TRACE(command_line(c.arguments));
+      RunningCommand command = start(c.arguments);
+      ASSERT_TRUE(*c.wait_for != '\0' ? command.wait_for_message(c.wait_for) : command.wait_until([&] {
+        return holds_temporary_file(everything());
+      })) << command.finish().err;
+      command.send(signal);
+      const CommandResult result = command.finish();
+      EXPECT_EQ(result.exit_code, 130) << result.err;
+      EXPECT_NE(result.err.find("ptyfuse: stopped: "), std::string::npos) << result.err;
+      EXPECT_EQ(result.out, "");
+      EXPECT_EQ(everything(), before);
+    }
+}
+
+}  // namespace
+}  // namespace ptyfuse::tests

@@ -1,0 +1,180 @@
+// Whole jobs: what one command writes the next one takes, and the files hold what they promise.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "io/reconstruction_file.h"
+#include "io/scan.h"
+#include "tests/cli/cli_test.h"
+
+namespace ptyfuse::tests {
+namespace {
+
+using cli_workflow = CliTest;
+using nlohmann::json;
+
+std::vector<float> frames_of_file(const std::string& path, const io::ScanHints& hints = {}) {
+  const auto scan = io::open_scan(path, hints);
+  const io::ScanInfo& info = scan->info();
+  std::vector<float> frames(static_cast<size_t>(info.frames * info.side_px * info.side_px));
+  scan->read_amplitude(0, info.frames, frames);
+  return frames;
+}
+
+void expect_keys(const json& object, const std::vector<std::string>& keys) {
+  for (const std::string& key : keys) EXPECT_TRUE(object.contains(key)) << key << " in " << object.dump();
+}
+
+TEST_F(cli_workflow, a_scan_survives_conversion) {
+  simulate_scan();
+  const json facts = json::parse(run_well({"info", "scan.h5", "--json"}).out);
+  EXPECT_EQ(facts["format"], "ptyfuse-scan");
+  EXPECT_EQ(facts["frames"], 48);
+  EXPECT_EQ(facts["side_px"], 64);
+  EXPECT_EQ(facts["domain"], "counts");
+  EXPECT_EQ(facts["all_zero_frames"], 0);
+  EXPECT_NEAR(facts["mean_counts_per_frame"].get<double>(), 1e4, 200);
+  EXPECT_NE(run_well({"info", "scan.h5"}).out.find("mean counts per frame"), std::string::npos);
+
+  run_well({"convert", "scan.h5", "-o", "data.npz"});
+  expect_failure({"convert", "data.npz", "-o", "back.h5"}, 1, {"data.npz: diff3d", "--domain amplitude"});
+  run_well({"convert", "data.npz", "-o", "back.h5", "--domain", "amplitude"});
+  const std::vector<float> frames = frames_of_file(folder.file("scan.h5"));
+  EXPECT_EQ(frames.size(), 48U * 64 * 64);
+  EXPECT_TRUE(frames_of_file(folder.file("back.h5")) == frames);
+  EXPECT_TRUE(frames_of_file(folder.file("data.npz"), {.domain = io::Domain::amplitude}) == frames);
+  const auto first = io::open_scan(folder.file("scan.h5")), last = io::open_scan(folder.file("back.h5"));
+  EXPECT_EQ(first->info().positions_px, last->info().positions_px);
+  EXPECT_EQ(first->info().probe.data, last->info().probe.data);
+  EXPECT_EQ(first->info().object.data, last->info().object.data);
+
+  run_well({"convert", "scan.h5", "-o", "scan.h5", "--force"});
+  EXPECT_TRUE(frames_of_file(folder.file("scan.h5")) == frames);
+}
+
+TEST_F(cli_workflow, train_reconstruct_evaluate) {
+  simulate_scan();
+  train("RUN", "1");
+  for (const char* file : {"config.toml", "model.h5", "history.csv", "history.png", "log.txt"})
+    EXPECT_GT(std::filesystem::file_size(folder.file("RUN/" + std::string(file))), 0U) << file;
+  expect_keys(json::parse(run_well({"info", "RUN", "--json"}).out), {"epochs", "steps", "parameters", "config"});
+
+  const CommandResult made =
+      run_well({"reconstruct", "RUN", "scan.h5", "-o", "recon.h5", "--png", "recon.png", "--polish", "1", "--patches"});
+  EXPECT_NE(made.out.find("from 48 patterns"), std::string::npos) << made.out;
+  EXPECT_NE(made.out.find("R after 1 polishing sweeps"), std::string::npos) << made.out;
+  const io::Reconstruction recon = io::read_reconstruction(folder.file("recon.h5"));
+  ASSERT_EQ(recon.residual.size(), 2U);
+  EXPECT_LT(recon.residual[1], recon.residual[0]);
+  EXPECT_EQ(recon.object.depth, 1);
+  EXPECT_EQ(recon.positions_px.size(), 48U);
+  EXPECT_EQ(recon.patches.depth, 48);
+  EXPECT_EQ(recon.device, "cpu");
+  EXPECT_EQ(recon.version, PTYFUSE_VERSION);
+  EXPECT_NE(recon.config.find("polish = 1"), std::string::npos);
+  EXPECT_EQ(text("recon.png").substr(1, 3), "PNG");
+  expect_keys(json::parse(run_well({"info", "recon.h5", "--json"}).out),
+              {"format", "object", "origin_px", "patterns", "seconds", "residual_R", "device", "precision", "version"});
+
+  run_well({"evaluate", "recon.h5", "--truth", "scan.h5", "-o", "metrics.json", "--csv", "metrics.csv", "--png",
+            "compare.png", "--register"});
+  const json metrics = json::parse(text("metrics.json"));
+  expect_keys(metrics, {"amplitude", "phase", "complex_correlation", "contrast", "residual", "registration_px", "shape",
+                        "aligned_by", "reconstruction", "truth"});
+  for (const char* channel : {"amplitude", "phase"})
+    expect_keys(metrics[channel],
+                {"mae", "mse", "psnr", "psnr_255", "ssim", "ms_ssim", "pearson", "frc50_bin", "frc50_per_px"});
+  EXPECT_GT(metrics["amplitude"]["mae"].get<double>(), 0);
+  EXPECT_EQ(metrics["registration_px"].size(), 2U);
+  EXPECT_NEAR(metrics["residual"].get<double>(), recon.residual[1], 1e-6);
+  EXPECT_NE(text("metrics.csv").find("mae"), std::string::npos);
+  EXPECT_EQ(text("compare.png").substr(1, 3), "PNG");
+
+  run_well({"evaluate", "recon.h5", "--truth", "scan.h5:object", "-o", "small.json", "--crop", "40:80,44:90"});
+  EXPECT_EQ(json::parse(text("small.json"))["shape"], (json{40, 46}));
+
+  run_well({"refine", "scan.h5", "-o", "polished.h5", "--start", "recon.h5", "--sweeps", "1", "--update-probe"});
+  EXPECT_LT(io::read_reconstruction(folder.file("polished.h5")).residual.back(), recon.residual[1]);
+  run_well(Arguments{"train", "scan.h5", "-o", "OTHER", "--probe", "polished.h5:probe"} + tiny_training("1"));
+}
+
+TEST_F(cli_workflow, repeated_commands_give_equal_results) {
+  simulate_scan("a.h5");
+  simulate_scan("b.h5", {"--threads", "1"});
+  EXPECT_TRUE(frames_of_file(folder.file("a.h5")) == frames_of_file(folder.file("b.h5")));
+  train("RUN", "1", "a.h5");
+  const Arguments reconstruct{"reconstruct", "RUN", "a.h5", "--polish", "1", "--seed", "3"};
+  run_well(reconstruct + Arguments{"-o", "r1.h5"});
+  run_well(reconstruct + Arguments{"-o", "r2.h5"});
+  EXPECT_TRUE(io::read_reconstruction(folder.file("r1.h5")).object.data ==
+              io::read_reconstruction(folder.file("r2.h5")).object.data);
+}
+
+TEST_F(cli_workflow, ptychopinn_npz_is_trained_on_directly) {
+  simulate_scan();
+  run_well({"convert", "scan.h5", "-o", "data.npz"});
+  const Arguments npz = Arguments{"train", "data.npz", "-o", "RUN", "--domain", "amplitude"} + tiny_training("1");
+  expect_failure(npz, 1, {"data.npz", "--photons"});
+  run_well(npz + Arguments{"--photons", "1e4"});
+  run_well({"train", "-o", "RUN", "--resume", "--epochs", "2"});
+  run_well({"reconstruct", "RUN", "data.npz", "-o", "recon.h5", "--domain", "amplitude"});
+}
+
+TEST_F(cli_workflow, several_scans_train_one_model) {
+  simulate_scan("one.h5");
+  simulate_scan("two.h5", {"--object-seed", "2", "--seed", "1"});
+  const CommandResult result = run_well(Arguments{"train", "one.h5", "two.h5", "-o", "RUN"} + tiny_training("1"));
+  EXPECT_NE(result.err.find("96 groups"), std::string::npos) << result.err;
+  run_well({"train", "-o", "RUN", "--resume", "--epochs", "2"});
+  run_well({"reconstruct", "RUN", "two.h5", "-o", "recon.h5"});
+}
+
+TEST_F(cli_workflow, several_images_of_one_scan) {
+  simulate_scan("scan.h5", {"--images", "2"});
+  EXPECT_EQ(json::parse(run_well({"info", "scan.h5", "--json"}).out)["frames"], 48);
+  train("RUN", "1");
+  run_well({"reconstruct", "RUN", "scan.h5", "-o", "recon.h5", "--png", "recon.png"});
+  const io::Reconstruction recon = io::read_reconstruction(folder.file("recon.h5"));
+  EXPECT_EQ(recon.object.depth, 2);
+  EXPECT_EQ(recon.weight.size(), recon.object.data.size());
+  const size_t half = recon.object.data.size() / 2;
+  EXPECT_FALSE(std::equal(recon.object.data.begin(), recon.object.data.begin() + static_cast<std::ptrdiff_t>(half),
+                          recon.object.data.begin() + static_cast<std::ptrdiff_t>(half)));
+  for (const char* image : {"0", "1"})
+    run_well(
+        {"evaluate", "recon.h5", "--truth", "scan.h5", "-o", std::string("m") + image + ".json", "--image", image});
+  EXPECT_NE(json::parse(text("m0.json"))["amplitude"]["mae"], json::parse(text("m1.json"))["amplitude"]["mae"]);
+  expect_failure({"evaluate", "recon.h5", "--truth", "scan.h5", "-o", "m2.json", "--image", "2"}, 1, {"image 2"});
+  expect_failure({"reconstruct", "RUN", "scan.h5", "-o", "r.h5", "--polish", "1"}, 1, {"--polish", "2"});
+  expect_failure({"refine", "scan.h5", "-o", "r.h5", "--sweeps", "1"}, 1, {"different objects", "--frames"});
+  run_well({"refine", "scan.h5", "-o", "r.h5", "--sweeps", "1", "--frames", "0:24"});
+  expect_failure({"convert", "scan.h5", "-o", "data.npz"}, 1, {"scan.h5: object: holds 2 images"});
+}
+
+TEST_F(cli_workflow, benchmark_lines) {
+  const char* const every[] = {"case",          "device", "threads",    "precision",   "N",     "gridsize",
+                               "filters_scale", "batch",  "repeats",    "median_s",    "min_s", "patterns_per_s",
+                               "flop",          "bytes",  "flop_per_s", "bytes_per_s", "seed",  "version"};
+  const Arguments small{"--N", "64", "--gridsize", "1", "--filters-scale", "0.25", "--batch", "1", "--repeats", "1"};
+  std::set<std::string> cases;
+  for (const char* suite : {"model", "ops", "io"}) {
+    const CommandResult result =
+        run_well(Arguments{"bench", "--suite", suite, "--json", "lines.jsonl", "--force"} + small);
+    EXPECT_EQ(text("lines.jsonl"), result.out);
+    std::istringstream lines(result.out);
+    for (std::string line; std::getline(lines, line);) {
+      const json entry = json::parse(line);
+      expect_keys(entry, {std::begin(every), std::end(every)});
+      EXPECT_GT(entry["median_s"].get<double>(), 0) << line;
+      EXPECT_GT(entry["patterns_per_s"].get<double>(), 0) << line;
+      EXPECT_EQ(entry["N"], 64);
+      EXPECT_TRUE(cases.insert(entry["case"].get<std::string>()).second) << line;
+    }
+  }
+  for (const char* name : {"unet_forward", "unet_backward", "physics", "train_step", "reconstruct", "stitch", "load"})
+    EXPECT_EQ(cases.count(name), 1U) << name;
+}
+
+}  // namespace
+}  // namespace ptyfuse::tests
