@@ -48,10 +48,7 @@ class TrainCommand : public Command {
     io::Checkpoint stored;
     const bool have_model = resume_ && has_model(folder);
     if (resume_) take_stored_settings(folder, have_model, stored);
-    if (!scans_.empty()) {
-      config_.scans.clear();
-      for (const std::string& s : scans_) config_.scans += (config_.scans.empty() ? "" : ":") + s;
-    }
+    if (!scans_.empty()) config_.scans = file_list(scans_);
     if (config_.scans.empty()) throw UsageError("no scan was named: ptyfuse train SCAN.h5 -o RUN");
 
     const Device device = make_device(config_.device_memory_bytes);
@@ -81,11 +78,7 @@ class TrainCommand : public Command {
 
   std::vector<std::unique_ptr<io::ScanReader>> open_scans() const {
     std::vector<std::unique_ptr<io::ScanReader>> scans;
-    for (size_t begin = 0; begin <= config_.scans.size();) {
-      const size_t end = std::min(config_.scans.find(':', begin), config_.scans.size());
-      if (end > begin) scans.push_back(io::open_scan(config_.scans.substr(begin, end - begin), hints_));
-      begin = end + 1;
-    }
+    for (const std::string& file : files_of_list(config_.scans)) scans.push_back(io::open_scan(file, hints_));
     return scans;
   }
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <exception>
+#include <limits>
 #include <mutex>
 #include <span>
 #include <stop_token>
@@ -78,6 +79,7 @@ struct Block {
 struct Loader::Impl {
   Impl(std::unique_ptr<io::ScanReader> r, std::vector<int64_t> chosen, const Settings& s)
       : reader(std::move(r)), frames(std::move(chosen)), settings(s) {
+    if (settings.host_memory_bytes == 0) settings.host_memory_bytes = std::numeric_limits<int64_t>::max();
     const io::ScanInfo& info = reader->info();
     frame_elements = info.side_px * info.side_px;
     slot.assign(static_cast<size_t>(info.frames), -1);

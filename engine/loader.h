@@ -16,7 +16,7 @@ namespace ptyfuse {
 class Loader {
  public:
   struct Settings {
-    int64_t host_memory_bytes = int64_t{4} << 30;
+    int64_t host_memory_bytes = int64_t{4} << 30;  ///< 0: no limit
     bool read_ahead = true;
   };
   /// frames: the scan's frames that will be asked for, ascending. The reader is used by the loader alone from here on.

@@ -48,7 +48,7 @@ OptionTable reconstruct_options(ReconstructConfig& c) {
   t.choice("precision", c.precision,
            {{"auto", PrecisionChoice::automatic}, {"fp32", PrecisionChoice::fp32}, {"bf16", PrecisionChoice::bf16}},
            "arithmetic of the convolutions; auto: as trained");
-  t.bytes("host-memory", c.host_memory_bytes, "most memory for frames on the host");
+  t.bytes("host-memory", c.host_memory_bytes, "most memory for frames on the host; 0: no limit");
   t.bytes("device-memory", c.device_memory_bytes, "most memory on the device; 0: no limit");
   t.seed("seed", c.seed, "of groups and of the sweeps' order");
   return t;

@@ -164,7 +164,8 @@ class Refinement {
     const int64_t bytes =
         static_cast<int64_t>(frames_.size()) * modes_ * side_ * side_ * static_cast<int64_t>(sizeof(complex64));
     const int64_t limit = device.memory_limit_bytes();
-    return bytes <= config_.host_memory_bytes / 2 && (limit == 0 || bytes <= limit - device.memory_in_use_bytes());
+    const int64_t host = config_.host_memory_bytes;
+    return (host == 0 || bytes <= host / 2) && (limit == 0 || bytes <= limit - device.memory_in_use_bytes());
   }
   bool cached() const { return cache_.data() != nullptr; }
   template <class T>
@@ -463,8 +464,8 @@ void refine(const Device& device, io::ScanReader& scan, const RefineConfig& conf
     if (!finished || control.stop_requested()) {
       run.download(state);
       state.residual = residuals;
-      throw Error(ErrorKind::cancelled, "refine: stopped in sweep " + std::to_string(sweep + 1) + " of " +
-                                            std::to_string(config.sweeps) + "; the object so far is kept");
+      throw Error(ErrorKind::cancelled,
+                  "refine: stopped in sweep " + std::to_string(sweep + 1) + " of " + std::to_string(config.sweeps));
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const auto done = static_cast<double>(sweep + 1), total = static_cast<double>(config.sweeps);

@@ -14,7 +14,7 @@ OptionTable refine_options(RefineSetup& s) {
   t.real("beta", s.sweeps.beta, "regularisation of the object's step: 0 bold, 1 careful", 0, 1);
   t.integer("batch", s.sweeps.batch, "frames of a step", 1, 65536);
   t.text("probe", s.probe, "FILE[:DATASET] to use instead of the scan's probe");
-  t.bytes("host-memory", s.sweeps.host_memory_bytes, "most memory for frames on the host");
+  t.bytes("host-memory", s.sweeps.host_memory_bytes, "most memory for frames on the host; 0: no limit");
   t.bytes("device-memory", s.device_memory_bytes, "most memory on the device; 0: no limit");
   t.seed("seed", s.sweeps.seed, "of the frames' order");
   return t;

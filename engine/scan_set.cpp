@@ -110,4 +110,30 @@ std::vector<Segment> segments_of(const io::ScanInfo& info, const std::vector<int
   return out;
 }
 
+std::string file_list(const std::vector<std::string>& files) {
+  std::string list;
+  for (const std::string& file : files) {
+    if (!list.empty()) list += ':';
+    for (const char c : file) {
+      if (c == ':') list += '\\';
+      list += c;
+    }
+  }
+  return list;
+}
+
+std::vector<std::string> files_of_list(const std::string& list) {
+  std::vector<std::string> files(1);
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (list[i] == '\\' && i + 1 < list.size() && list[i + 1] == ':')
+      files.back() += list[++i];
+    else if (list[i] == ':')
+      files.emplace_back();
+    else
+      files.back() += list[i];
+  }
+  std::erase(files, "");
+  return files;
+}
+
 }  // namespace ptyfuse

@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "io/scan.h"
@@ -11,6 +12,11 @@ namespace ptyfuse {
 /// objects are kept when all have one of equal size; the mask uses the pixels that every scan uses. A single scan is
 /// returned as it is. Error(shape): no scan, patterns of different sides, counts beside amplitudes.
 std::unique_ptr<io::ScanReader> join_scans(std::vector<std::unique_ptr<io::ScanReader>> scans);
+
+/// File names as one setting: separated by ':', a ':' within a name written '\:'.
+std::string file_list(const std::vector<std::string>& files);
+/// The names of such a setting; empty ones are left out.
+std::vector<std::string> files_of_list(const std::string& list);
 
 /// The frames of each image of a scan among `frames`: segments in ascending order of object_index.
 struct Segment {

@@ -70,6 +70,9 @@ void check_output_path(const std::string& path, bool force) {
   if (path.empty()) throw FileError("-o", "an output path is needed");
   std::error_code error;
   if (fs::is_directory(path, error)) throw FileError(path, "is a folder; a file name was expected");
+  // A rename would put an ordinary file in the place of the device, for every program of the machine.
+  if (fs::is_other(fs::status(path, error)))
+    throw FileError(path, "is a device, pipe or socket; the name of an ordinary file was expected");
   if (!force && fs::exists(fs::symlink_status(path, error)))
     throw FileError(path, "exists already; pass --force to replace it, or choose another name");
   const std::string folder = folder_of(path);

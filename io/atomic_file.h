@@ -8,7 +8,8 @@ namespace ptyfuse::io {
 /// temporary file is removed. A file appears whole or not at all.
 class AtomicFile {
  public:
-  /// FileError: `path` exists and !force, is a folder, or its folder does not exist or cannot be written.
+  /// FileError: `path` exists and !force, is a folder, device or pipe, or its folder does not exist or cannot be
+  /// written.
   AtomicFile(const std::string& path, bool force);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
@@ -25,7 +26,8 @@ class AtomicFile {
 /// Writes a whole text file through AtomicFile.
 void write_text_file(const std::string& path, std::string_view text, bool force);
 
-/// FileError when `path` exists and !force, or its folder is missing: to be asked before long work starts.
+/// FileError when `path` exists and !force, is no ordinary file, or its folder is missing: to be asked before long work
+/// starts.
 void check_output_path(const std::string& path, bool force);
 
 }  // namespace ptyfuse::io

@@ -10,6 +10,7 @@ FileKind file_kind(const std::string& path) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) throw FileError(path, "no such file");
   if (std::filesystem::is_directory(path, error)) return FileKind::folder;
+  if (std::filesystem::is_fifo(path, error)) return FileKind::scan_or_other;  // opening it would wait for a writer
   std::string format;
   try {
     format = h5::File::open(path).text("format").value_or("");

@@ -43,6 +43,7 @@ std::string library_message() {
         return 0;
       },
       &message);
+  std::erase(message, '\n');  // one error is one line
   return message.empty() ? "no reason given" : message;
 }
 
@@ -58,6 +59,9 @@ std::string outside_message(const std::string& file) {
 }
 
 Lock::Lock() : guard_(library_mutex()) {
+  // Takes effect before the library starts. Our handles close all they open; objects that the library itself leaks when
+  // it refuses a damaged file would make its clean-up at exit print to stderr.
+  H5dont_atexit();
   H5Eget_auto2(H5E_DEFAULT, &print_, &print_data_);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
 }
@@ -77,6 +81,9 @@ File File::open(const std::string& path) {
   if (!std::filesystem::exists(status))
     throw FileError(path, error && error != std::errc::no_such_file_or_directory ? error.message() : "no such file");
   if (std::filesystem::is_directory(status)) throw FileError(path, "is a folder; an HDF5 file was expected");
+  if (std::filesystem::is_fifo(status))
+    throw FileError(path,
+                    "is a pipe; an HDF5 file was expected (it is read in any order, which a pipe does not allow)");
   if (std::filesystem::is_regular_file(status) && std::filesystem::file_size(path, error) == 0)
     throw FileError(path, "is empty (0 bytes); an HDF5 file was expected");
   Lock lock;

@@ -24,6 +24,7 @@ std::string first_bytes(const std::string& path) {
     throw FileError(path, fs::exists(fs::path(path) / "model.h5", error)
                               ? "is a run folder; a scan file was expected"
                               : "is a folder; a scan file (HDF5) or NPZ was expected");
+  if (fs::is_fifo(status)) throw FileError(path, "is a pipe; a scan file (HDF5) or NPZ was expected");
   std::FILE* file = std::fopen(path.c_str(), "rb");
   if (!file) throw FileError(path, std::string("cannot be opened: ") + std::strerror(errno));
   std::string bytes(8, '\0');

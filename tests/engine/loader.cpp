@@ -216,6 +216,14 @@ TEST(loader, refuses_a_batch_that_memory_cannot_hold) {
   }
 }
 
+TEST(loader, zero_is_no_limit_of_memory) {
+  ReaderLog log;
+  Loader loader(std::make_unique<CountingReader>(100, 4, log), all_frames(100), {.host_memory_bytes = 0});
+  EXPECT_TRUE(loader.resident());
+  loader.start({{1, 2}});
+  expect_served(loader, {{1, 2}});
+}
+
 TEST(loader, refuses_frames_that_do_not_ascend_or_exist) {
   ReaderLog log;
   for (const std::vector<int64_t>& frames : {std::vector<int64_t>{1, 1}, {2, 1}, {-1}, {10}})

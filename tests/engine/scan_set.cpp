@@ -73,6 +73,14 @@ TEST(scan_set, uses_the_pixels_that_every_scan_uses) {
   EXPECT_EQ(join_scans(std::move(scans))->info().mask, both);
 }
 
+TEST(scan_set, a_list_of_files_gives_the_names_back) {
+  for (const std::vector<std::string>& files :
+       {std::vector<std::string>{}, {"a.h5"}, {"a.h5", "b c.h5"}, {"10:30.h5", "x"}, {":", "a:b:c"}, {"back\\slash"}})
+    EXPECT_EQ(files_of_list(file_list(files)), files) << file_list(files);
+  EXPECT_EQ(files_of_list("a:b"), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(files_of_list(":a::b:"), (std::vector<std::string>{"a", "b"}));
+}
+
 TEST(training_set, split_is_seeded_complete_and_without_overlap) {
   const GroupSplit a = split_groups(100, 0.05, 1), b = split_groups(100, 0.05, 1), c = split_groups(100, 0.05, 2);
   EXPECT_EQ(a.validation.size(), 5U);

@@ -106,6 +106,10 @@ TEST(atomic_file, paths_that_cannot_be_written) {
   expect_parts(message(folder.file("none/out")), {folder.file("none/out"), folder.file("none"), "does not exist"});
   expect_parts(message(""), {"an output path is needed"});
   EXPECT_EQ(message(folder.file("fine")), "");
+  ASSERT_EQ(::mkfifo(folder.file("pipe").c_str(), 0600), 0);
+  std::filesystem::create_symlink("pipe", folder.file("link"));
+  for (const char* name : {"pipe", "link"})
+    expect_parts(message(folder.file(name)), {folder.file(name), "is a device, pipe or socket", "ordinary file"});
   expect_parts(file_error_of([&] { io::AtomicFile(folder.file("none/out"), true); }), {"does not exist"});
 }
 
