@@ -44,7 +44,7 @@ class TrainCommand : public Command {
   }
 
   int run() override {
-    const RunFolder folder(output_, resume_);
+    RunFolder folder(output_, resume_);
     io::Checkpoint stored;
     const bool have_model = resume_ && has_model(folder);
     if (resume_) take_stored_settings(folder, have_model, stored);

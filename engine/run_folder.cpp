@@ -54,19 +54,28 @@ void write_history_picture(const std::vector<HistoryRow>& history, const std::st
 
 RunFolder::RunFolder(const std::string& path, bool resume) : path_(path) {
   std::error_code error;
-  const bool there = fs::exists(path + "/model.h5", error);
-  if (there && !resume)
-    throw io::FileError(path, "holds a training run already; go on with --resume or choose another folder");
+  if (fs::is_directory(path, error)) lock_ = io::FolderLock(path);
+  if (!resume) refuse_second_run();
   if (resume && !fs::exists(path + "/config.toml", error))
     throw io::FileError(path, "holds no training run to resume (config.toml is missing)");
   if (fs::exists(path, error) && !fs::is_directory(path, error))
     throw io::FileError(path, "is not a folder; -o names the folder of the run");
 }
 
-void RunFolder::write_config(const Trainer& trainer, const std::string& surroundings) const {
+void RunFolder::refuse_second_run() const {
+  std::error_code error;
+  if (fs::exists(model_path(), error))
+    throw io::FileError(path_, "holds a training run already; go on with --resume or choose another folder");
+}
+
+void RunFolder::write_config(const Trainer& trainer, const std::string& surroundings) {
   std::error_code error;
   fs::create_directories(path_, error);
   if (error) throw io::FileError(path_, "cannot make this folder: " + error.message());
+  if (!lock_.held()) {  // the folder was missing; another process may have made it meanwhile
+    lock_ = io::FolderLock(path_);
+    refuse_second_run();
+  }
   remove_leftovers(path_);
   TrainConfig config = trainer.config();
   io::write_text_file(path_ + "/config.toml",

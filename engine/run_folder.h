@@ -3,28 +3,34 @@
 #include <string>
 
 #include "engine/trainer.h"
+#include "io/folder_lock.h"
 
 namespace ptyfuse {
 
 /// A training run's folder: config.toml, model.h5, history.csv, history.png, log.txt (docs/file_formats.md). Every file
-/// but the log is replaced whole; the log only grows.
+/// but the log is replaced whole; the log only grows. It belongs to one process at a time.
 class RunFolder {
  public:
-  /// Makes nothing yet. FileError: it holds a run already and !resume; it holds none and resume; it is a file.
+  /// Makes nothing yet. FileError: it holds a run already and !resume; it holds none and resume; it is a file; another
+  /// run is at work in it.
   RunFolder(const std::string& path, bool resume);
 
   const std::string& path() const { return path_; }
   std::string model_path() const { return path_ + "/model.h5"; }
   /// Makes the folder where it is missing, and removes temporary files that a killed run left in it. `surroundings`:
-  /// further lines of config.toml that belong to the run (device, threads).
-  void write_config(const Trainer& trainer, const std::string& surroundings) const;
+  /// further lines of config.toml that belong to the run (device, threads). FileError: another run has begun in it.
+  void write_config(const Trainer& trainer, const std::string& surroundings);
   /// model.h5, history.csv and history.png.
   void save(const Trainer& trainer) const;
   /// One line into log.txt, with the time; nothing before write_config() made the folder.
   void log(const std::string& line) const;
 
  private:
+  /// FileError where there is a run already.
+  void refuse_second_run() const;
+
   std::string path_;
+  io::FolderLock lock_;
 };
 
 /// model.h5 of a run folder, or the checkpoint file itself. FileError.

@@ -89,6 +89,19 @@ TEST_F(cli_stopping, a_model_is_whole_whenever_one_looks) {
   EXPECT_EQ(training.finish().exit_code, 0);
 }
 
+TEST_F(cli_stopping, a_second_run_in_the_same_folder_is_refused) {
+  simulate_scan();
+  RunningCommand first =
+      start(Arguments{"train", "scan.h5", "-o", "RUN", "--early-stopping", "off"} + tiny_training("1000"));
+  ASSERT_TRUE(first.wait_for_message("epoch 1/1000")) << first.finish().err;
+  const CommandResult second = run({"train", "-o", "RUN", "--resume"});
+  EXPECT_EQ(second.exit_code, 1);
+  EXPECT_NE(second.err.find("RUN: another training run is at work in this folder"), std::string::npos) << second.err;
+  run_well({"info", "RUN"});
+  first.send(SIGINT);
+  EXPECT_EQ(first.finish().exit_code, 130);
+}
+
 TEST_F(cli_stopping, a_configuration_fed_back_repeats_the_run) {
   simulate_scan();
   run_well(Arguments{"train", "scan.h5", "-o", "RUN", "--seed", "5", "--loss", "mae", "--subsample", "40"} +
