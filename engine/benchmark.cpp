@@ -144,11 +144,12 @@ class Bench {
     const int64_t n = c_.side_px;
     const Shape in{c_.batch, n, n, members()};
     const autodiff::ValueId x = s->tape->input(in, "x");
-    const UNet::Output out = s->unet.record(*s->tape, x, s->parameters->view(),
-                                            backward ? s->gradients->view() : TensorView<float>());
+    const UNet::Output out =
+        s->unet.record(*s->tape, x, s->parameters->view(), backward ? s->gradients->view() : TensorView<float>());
     std::vector<autodiff::ValueId> filled{x};
     if (backward) {
-      for (const char* name : {"amplitude target", "phase target"}) filled.push_back(s->tape->input(s->tape->shape(out.amplitude), name));
+      for (const char* name : {"amplitude target", "phase target"})
+        filled.push_back(s->tape->input(s->tape->shape(out.amplitude), name));
       autodiff::absolute_error(*s->tape, out.amplitude, filled[1], out.phase, filled[2], &s->loss);
     } else {
       s->tape->keep(out.amplitude);
@@ -282,7 +283,8 @@ class Bench {
     auto patches = complexes({stitched_patches, n, n});
     std::vector<std::array<double, 2>> centres;
     const double span = 40 * std::sqrt(static_cast<double>(stitched_patches));
-    for (int64_t i = 0; i < stitched_patches; ++i) centres.push_back({random_.uniform(0, span), random_.uniform(0, span)});
+    for (int64_t i = 0; i < stitched_patches; ++i)
+      centres.push_back({random_.uniform(0, span), random_.uniform(0, span)});
     auto weight = stitch_weight(StitchRule::probe, n, default_probe(n), false);
     return {[this, patches, centres, weight, n] {
               Stitcher stitcher(device_, centres, n, weight, int64_t{1} << 40);
@@ -301,7 +303,8 @@ class Bench {
     auto s = std::make_shared<State>();
     write_scan(s->file.path, scan_frames, compressed);
     s->frames.resize(static_cast<size_t>(scan_frames * c_.side_px * c_.side_px));
-    return {[s] { io::open_scan(s->file.path)->read_amplitude(0, scan_frames, s->frames); }, scan_frames,
+    return {[s] { io::open_scan(s->file.path)->read_amplitude(0, scan_frames, s->frames); },
+            scan_frames,
             {0, static_cast<double>(s->frames.size() * sizeof(uint32_t))}};
   }
 
@@ -370,10 +373,9 @@ class Bench {
     const Shape shape{patterns(), c_.side_px, c_.side_px};
     auto in = complexes(shape), out = complexes(shape);
     auto op = std::make_shared<ops::Fft2>(device_, c_.side_px, c_.side_px);
-    return {[this, in, out, op] {
-              op->run(stream_, ops::FftDirection::forward, std::as_const(*in).view(), out->view());
-            },
-            patterns(), ops::Fft2::cost(shape)};
+    return {
+        [this, in, out, op] { op->run(stream_, ops::FftDirection::forward, std::as_const(*in).view(), out->view()); },
+        patterns(), ops::Fft2::cost(shape)};
   }
 
   Prepared adam() {
@@ -397,7 +399,8 @@ class Bench {
 
 OptionTable benchmark_options(BenchmarkConfig& c) {
   OptionTable t;
-  t.choice("suite", c.suite, {{"ops", BenchmarkSuite::ops}, {"model", BenchmarkSuite::model}, {"io", BenchmarkSuite::io}},
+  t.choice("suite", c.suite,
+           {{"ops", BenchmarkSuite::ops}, {"model", BenchmarkSuite::model}, {"io", BenchmarkSuite::io}},
            "what to measure: single operations, the model's work, or reading");
   t.text("case", c.only, "one case of the suite; empty: all");
   t.integer("N", c.side_px, "side of a pattern in pixels: 64, 128 or 256", 64, 256);

@@ -40,17 +40,17 @@ struct GeneratorConfig {
 
 /// What a user sets for training; names are those of the command line (--filters-scale is filters_scale).
 struct TrainConfig {
-  std::string scans;         ///< files, separated by ':'
-  int64_t side_px = 0;       ///< N; 0: the scan's
+  std::string scans;    ///< files, separated by ':'
+  int64_t side_px = 0;  ///< N; 0: the scan's
   Method method = Method::pinn;
   int64_t gridsize = 2;
   double filters_scale = 2;
   int64_t epochs = 50;
-  int64_t batch = 16;        ///< groups of a step
-  std::string frames;        ///< "A:B:STEP", as Python slices; empty: all
-  int64_t groups = 0;        ///< 0: as many as frames (gridsize 1: all frames)
-  int64_t subsample = 0;     ///< frames drawn before grouping; 0: all
-  int64_t neighbors = 4;     ///< K
+  int64_t batch = 16;     ///< groups of a step
+  std::string frames;     ///< "A:B:STEP", as Python slices; empty: all
+  int64_t groups = 0;     ///< 0: as many as frames (gridsize 1: all frames)
+  int64_t subsample = 0;  ///< frames drawn before grouping; 0: all
+  int64_t neighbors = 4;  ///< K
   bool oversample = false;
   bool exclude_seed = false;
   double nll_weight = 1, mae_weight = 0;
@@ -66,10 +66,10 @@ struct TrainConfig {
   BorderActivation border_activation = BorderActivation::same;
   AmplitudeActivation amplitude = AmplitudeActivation::sigmoid;
   bool probe_mask = false;
-  double probe_scale = 0;      ///< p_s; 0: an object of amplitude 0.65 explains the mean counts
-  std::string probe;           ///< FILE[:DATASET]; empty: the scan's
-  double photons = 0;          ///< mean counts of a pattern, for amplitude data; 0: measured (counts) or asked for
-  bool train_scale = false;    ///< make the intensity scale a trainable
+  double probe_scale = 0;    ///< p_s; 0: an object of amplitude 0.65 explains the mean counts
+  std::string probe;         ///< FILE[:DATASET]; empty: the scan's
+  double photons = 0;        ///< mean counts of a pattern, for amplitude data; 0: measured (counts) or asked for
+  bool train_scale = false;  ///< make the intensity scale a trainable
   double validation = 0.05;
   bool early_stopping = true;
   PrecisionChoice precision = PrecisionChoice::automatic;

@@ -19,7 +19,7 @@ struct ReconstructConfig {
   std::string frames;                                      ///< "A:B:STEP"
   int64_t polish_sweeps = 0;                               ///< sweeps of refine afterwards
   bool patches = false;                                    ///< keep every patch in the result
-  bool report_residual = true;  ///< work out R, one more pass over the frames
+  bool report_residual = true;                             ///< work out R, one more pass over the frames
   int64_t batch = 32;                                      ///< groups
   PrecisionChoice precision = PrecisionChoice::automatic;  ///< auto: as trained
   int64_t host_memory_bytes = int64_t{4} << 30;

@@ -7,12 +7,12 @@ namespace ptyfuse {
 
 /// How far a long task is. Rates are per second.
 struct ProgressEvent {
-  std::string_view task;         ///< "train", "reconstruct", ...
-  double done = 0, total = 0;    ///< in `unit`
-  std::string_view unit;         ///< "patterns", "sweeps", ...
+  std::string_view task;       ///< "train", "reconstruct", ...
+  double done = 0, total = 0;  ///< in `unit`
+  std::string_view unit;       ///< "patterns", "sweeps", ...
   double rate = 0;
-  double seconds_left = 0;       ///< NaN when unknown
-  std::string message;           ///< a finished piece in words ("epoch 3/50 loss ..."), or empty
+  double seconds_left = 0;  ///< NaN when unknown
+  std::string message;      ///< a finished piece in words ("epoch 3/50 loss ..."), or empty
 };
 
 /// What a caller hands to a long task: all optional. The task calls them on the calling thread. When cancelled() turns

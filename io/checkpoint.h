@@ -10,7 +10,7 @@ namespace ptyfuse::io {
 
 /// One named tensor of a model, host memory.
 struct NamedTensor {
-  std::string name;             ///< "enc.0.conv0/kernel"
+  std::string name;  ///< "enc.0.conv0/kernel"
   std::vector<int64_t> shape;
   std::vector<float> data;
 };
@@ -20,16 +20,16 @@ struct Checkpoint {
   std::string config;                ///< TOML, every setting in force
   std::vector<NamedTensor> weights;  ///< stored under weights/NAME
   std::vector<NamedTensor> adam_m, adam_v;
-  int64_t step = 0, epoch = 0;       ///< steps taken; whole epochs done
+  int64_t step = 0, epoch = 0;  ///< steps taken; whole epochs done
   int64_t step_in_epoch = 0;
   std::vector<uint64_t> random_state;
-  double normalisation = 0;          ///< X = normalisation * amplitude
-  double log_scale = 0;              ///< a
-  double measured_scale = 0;         ///< s
+  double normalisation = 0;   ///< X = normalisation * amplitude
+  double log_scale = 0;       ///< a
+  double measured_scale = 0;  ///< s
   double learning_rate = 0;
-  std::vector<double> trainer_state; ///< callbacks' state: see engine/trainer.cpp
+  std::vector<double> trainer_state;  ///< callbacks' state: see engine/trainer.cpp
   int64_t canvas = 0;
-  ComplexImage probe;                ///< as used in training, [modes,N,N]
+  ComplexImage probe;  ///< as used in training, [modes,N,N]
 };
 
 /// Atomic replace of path. FileError as AtomicFile.

@@ -11,17 +11,17 @@ namespace ptyfuse::io {
 
 /// The reconstruction file of docs/file_formats.md.
 struct Reconstruction {
-  ComplexImage object;                               ///< [images,H,W]; one image is stored [H,W]
-  std::vector<float> weight;                         ///< like object; 0 = not covered
-  std::array<int64_t, 2> origin_px{0, 0};            ///< [y,x] of object element [0,0] in the scan's pixels
+  ComplexImage object;                     ///< [images,H,W]; one image is stored [H,W]
+  std::vector<float> weight;               ///< like object; 0 = not covered
+  std::array<int64_t, 2> origin_px{0, 0};  ///< [y,x] of object element [0,0] in the scan's pixels
   std::optional<double> pixel_size_m;
-  ComplexImage probe;                                ///< [modes,N,N]
-  std::vector<std::array<double, 2>> positions_px;   ///< patch centres (index N/2)
-  std::vector<double> residual;                      ///< R after each sweep; [1] for a network alone; may be empty
-  ComplexImage patches;                              ///< optional [G,N,N]
+  ComplexImage probe;                               ///< [modes,N,N]
+  std::vector<std::array<double, 2>> positions_px;  ///< patch centres (index N/2)
+  std::vector<double> residual;                     ///< R after each sweep; [1] for a network alone; may be empty
+  ComplexImage patches;                             ///< optional [G,N,N]
   int64_t pattern_count = 0;
   double seconds = 0;
-  std::string device, precision, config;             ///< config: TOML
+  std::string device, precision, config;  ///< config: TOML
   std::string version;
 };
 

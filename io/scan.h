@@ -59,8 +59,8 @@ class ScanReader {
   virtual const ScanInfo& info() const = 0;
 
   /// Frames first, first+1, ... as amplitude sqrt(counts) (0 where the mask says so), DC at the centre, into
-  /// out [count,N,N]. FileError: a range outside the scan, a read that fails, a count or amplitude that is negative, NaN
-  /// or infinite (frame and pixel are named).
+  /// out [count,N,N]. FileError: a range outside the scan, a read that fails, a count or amplitude that is negative,
+  /// NaN or infinite (frame and pixel are named).
   virtual void read_amplitude(int64_t first, int64_t count, std::span<float> out) = 0;
 };
 
@@ -68,15 +68,16 @@ class ScanReader {
 /// values. FileError: what is wrong, in which dataset, what was expected and which option mends it.
 std::unique_ptr<ScanReader> open_scan(const std::string& path, const ScanHints& hints = {});
 
-/// A scan in memory, for simulations and tests: amplitude [S,N,N], DC at the centre; info's frames, side_px and positions
-/// must fit. FileError otherwise.
+/// A scan in memory, for simulations and tests: amplitude [S,N,N], DC at the centre; info's frames, side_px and
+/// positions must fit. FileError otherwise.
 std::unique_ptr<ScanReader> scan_from_memory(ScanInfo info, std::vector<float> amplitude);
 
 /// Writes a scan file piece by piece to a temporary name; commit() makes it appear. Not committed: nothing is left.
 /// Frames are chunked frame by frame; `compress` is gzip level 1 with shuffle.
 class ScanWriter {
  public:
-  /// info: all but frame_type, which follows `as_integers` (counts rounded to uint32) or is float32. `dc` is centre in the file.
+  /// info: all but frame_type, which follows `as_integers` (counts rounded to uint32) or is float32. `dc` is centre in
+  /// the file.
   ScanWriter(const std::string& path, const ScanInfo& info, Domain domain, bool as_integers, bool compress, bool force);
   ~ScanWriter();
   ScanWriter(const ScanWriter&) = delete;

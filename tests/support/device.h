@@ -6,7 +6,9 @@
 
 namespace ptyfuse::tests {
 
-inline Device test_device(int threads = 2) { return Device::cpu({.threads = threads}); }
+inline Device test_device(int threads = 2) {
+  return Device::cpu({.threads = threads});
+}
 
 template <class T>
 Tensor<T> upload(Stream& stream, const Shape& shape, const std::vector<std::remove_const_t<T>>& host) {
