@@ -20,7 +20,8 @@ class ReconstructCommand : public Command {
            "of\n"
            "iterative refinement, which suits dense scans. R, printed at the end, is the share of the measured "
            "amplitude\n"
-           "that the result does not explain (0.05 to 0.2 is usual; lower is better).\n\n"
+           "that the result does not explain (0.05 to 0.2 is usual; lower is better). Ctrl-C during the sweeps writes\n"
+           "the object so far.\n\n"
            "Examples:\n"
            "  ptyfuse reconstruct RUN SCAN.h5 -o RECON.h5 --png RECON.png\n"
            "  ptyfuse reconstruct RUN SCAN.h5 -o RECON.h5 --polish 2\n"
@@ -42,6 +43,11 @@ class ReconstructCommand : public Command {
     const io::Reconstruction result = reconstructor.run([&] { return io::open_scan(scan_, hints_); }, make_control());
     io::write_reconstruction(output_, result, force_);
     if (!picture_.empty()) reconstruction_page(scan_, result).write_png(picture_, force_);
+    const auto sweeps = static_cast<int64_t>(result.residual.size()) - 1;
+    if (sweeps < config_.polish_sweeps)
+      throw Error(ErrorKind::cancelled, fmt::format("{} holds {}, after {} of {} polishing sweeps", output_,
+                                                    sweeps > 0 ? "the polished object" : "the network's object", sweeps,
+                                                    config_.polish_sweeps));
     std::printf("%s: object of %lld x %lld pixels from %lld patterns in %.2f s (%.0f patterns/s)\n", output_.c_str(),
                 static_cast<long long>(result.object.height), static_cast<long long>(result.object.width),
                 static_cast<long long>(result.pattern_count), result.seconds,

@@ -20,7 +20,7 @@ class RefineCommand : public Command {
   const char* lesson() const override {
     return "Each sweep visits every frame once. R is the share of the measured amplitude that is not explained yet.\n"
            "Dense scans with a good probe need 2 to 5 sweeps; with --update-probe a poor probe is mended in about "
-           "20.\n\n"
+           "20. Ctrl-C stops and writes the object so far.\n\n"
            "Examples:\n"
            "  ptyfuse refine SCAN.h5 -o R.h5 --sweeps 5 --png R.png            from a flat object\n"
            "  ptyfuse refine SCAN.h5 -o P.h5 --update-probe                    find the probe too: P.h5:probe\n"
@@ -41,7 +41,15 @@ class RefineCommand : public Command {
     const RunControl control = make_control();
     const double counts = mean_counts(device, *scan, setup_.sweeps.frames, control);
     RefineState state = starting_state(info, counts);
-    const double seconds = timed_refine(device, *scan, state, control);
+    const auto start = std::chrono::steady_clock::now();
+    std::string stopped;
+    try {
+      refine(device, *scan, setup_.sweeps, state, control);
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::cancelled) throw;
+      stopped = e.what();
+    }
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
     io::Reconstruction result;
     for (const int64_t f : parse_frame_range(setup_.sweeps.frames, info.frames))
@@ -56,6 +64,9 @@ class RefineCommand : public Command {
     result.config = settings_toml();
     io::write_reconstruction(output_, result, force_);
     if (!picture_.empty()) reconstruction_page(scan_, result).write_png(picture_, force_);
+    if (!stopped.empty())
+      throw Error(ErrorKind::cancelled,
+                  stopped + "; " + output_ + " holds the object so far, and 'refine --start " + output_ + "' goes on");
     std::printf("%s: %lld sweeps over %lld patterns in %.2f s, R %.4f -> %.4f\n", output_.c_str(),
                 static_cast<long long>(setup_.sweeps.sweeps), static_cast<long long>(result.pattern_count), seconds,
                 state.residual.front(), state.residual.back());
@@ -82,12 +93,6 @@ class RefineCommand : public Command {
       throw Error(ErrorKind::shape, info.path + ": the probe has " + std::to_string(probe.height) + " x " +
                                         std::to_string(probe.width) + " pixels, the patterns have " +
                                         std::to_string(info.side_px) + "; name another with --probe FILE[:DATASET]");
-  }
-
-  double timed_refine(const Device& device, io::ScanReader& scan, RefineState& state, const RunControl& control) const {
-    const auto start = std::chrono::steady_clock::now();
-    refine(device, scan, setup_.sweeps, state, control);
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
   std::string scan_, output_, picture_;

@@ -214,6 +214,8 @@ struct Reconstructor::Impl {
     sweeps.frames = config.frames;
     sweeps.seed = config.seed;
     sweeps.host_memory_bytes = config.host_memory_bytes;
+    if (out.probe.empty() && config.polish_sweeps > 0)
+      throw Error(ErrorKind::shape, "--polish needs a probe: the supervised model has none, nor has the scan");
     if (out.probe.empty() || (config.polish_sweeps == 0 && !config.report_residual)) return;
     if (out.object.depth > 1) {
       if (config.polish_sweeps > 0)
@@ -228,8 +230,15 @@ struct Reconstructor::Impl {
       out.residual = {residual(device, *scan, sweeps, state)};
       return;
     }
-    refine(device, *scan, sweeps, state, control);
-    place_refined(state, out);
+    try {
+      refine(device, *scan, sweeps, state, control);
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::cancelled) throw;
+    }
+    if (state.residual.size() > 1)
+      place_refined(state, out);
+    else
+      out.residual = state.residual;
   }
 
   Device device;

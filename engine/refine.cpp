@@ -461,11 +461,12 @@ void refine(const Device& device, io::ScanReader& scan, const RefineConfig& conf
       residuals.push_back(run.residual());
       check_residual(residuals.back(), sweep + 1);
     }
-    if (!finished || control.stop_requested()) {
+    if (!finished || (sweep + 1 < config.sweeps && control.stop_requested())) {
       run.download(state);
       state.residual = residuals;
-      throw Error(ErrorKind::cancelled,
-                  "refine: stopped in sweep " + std::to_string(sweep + 1) + " of " + std::to_string(config.sweeps));
+      if (!all_finite(state.object) || !all_finite(state.probe)) check_residual(NAN, sweep + 1);
+      throw Error(ErrorKind::cancelled, fmt::format("refine: stopped after {} of {} sweeps{}", residuals.size() - 1,
+                                                    config.sweeps, finished ? "" : ", within the next"));
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const auto done = static_cast<double>(sweep + 1), total = static_cast<double>(config.sweeps);

@@ -1,9 +1,11 @@
 // Signals, sudden death, and going on afterwards.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <csignal>
 #include <random>
 
+#include "io/reconstruction_file.h"
 #include "tests/cli/cli_test.h"
 
 namespace ptyfuse::tests {
@@ -111,9 +113,48 @@ TEST_F(cli_stopping, a_configuration_fed_back_repeats_the_run) {
   EXPECT_EQ(text("RUN/config.toml"), text("AGAIN/config.toml"));
 }
 
-TEST_F(cli_stopping, other_commands_leave_nothing) {
+TEST_F(cli_stopping, sweeps_leave_the_object_so_far) {
   simulate_scan();
   train("RUN", "1");
+  const struct {
+    Arguments arguments;
+    const char* message;
+  } cases[] = {
+      {{"refine", "scan.h5", "-o", "r.h5", "--png", "r.png", "--sweeps", "10000000"}, "of 10000000 sweeps"},
+      {{"refine", "scan.h5", "-o", "r.h5", "--png", "r.png", "--sweeps", "10000000", "--update-probe"},
+       "and 'refine --start r.h5' goes on"},
+      {{"reconstruct", "RUN", "scan.h5", "-o", "r.h5", "--png", "r.png", "--polish", "10000000"},
+       "r.h5 holds the polished object, after "},
+  };
+  for (const auto& c : cases)
+    for (const int signal : {SIGTERM, SIGINT}) {
+      SCOPED_TRACE(command_line(c.arguments));
+      RunningCommand command = start(c.arguments);
+      ASSERT_TRUE(command.wait_for_message("sweep 2/")) << command.finish().err;
+      command.send(signal);
+      const CommandResult result = command.finish();
+      EXPECT_EQ(result.exit_code, 130) << result.err;
+      EXPECT_NE(result.err.find("ptyfuse: stopped: "), std::string::npos) << result.err;
+      EXPECT_NE(result.err.find(c.message), std::string::npos) << result.err;
+      EXPECT_EQ(result.out, "");
+      EXPECT_FALSE(holds_temporary_file(everything()));
+      EXPECT_TRUE(std::filesystem::exists(folder.file("r.png")));
+      const io::Reconstruction saved = io::read_reconstruction(folder.file("r.h5"));
+      ASSERT_GE(saved.residual.size(), 3U);
+      EXPECT_LT(saved.residual.back(), saved.residual.front());
+      EXPECT_NE(result.err.find(fmt::format("after {} of 10000000", saved.residual.size() - 1)), std::string::npos)
+          << result.err;
+      // R of what was written is that of the last whole sweep, or better by what was done of the next.
+      run_well({"refine", "scan.h5", "-o", "again.h5", "--start", "r.h5", "--sweeps", "0", "--force"});
+      const double again = io::read_reconstruction(folder.file("again.h5")).residual.at(0);
+      EXPECT_NEAR(again, saved.residual.back(), 0.1 * saved.residual.back());
+      std::filesystem::remove(folder.file("r.h5"));
+      std::filesystem::remove(folder.file("r.png"));
+    }
+}
+
+TEST_F(cli_stopping, other_commands_leave_nothing) {
+  simulate_scan();
   const auto before = everything();
   struct Case {
     Arguments arguments;
@@ -122,8 +163,6 @@ TEST_F(cli_stopping, other_commands_leave_nothing) {
   const Case cases[] = {
       {{"simulate", "-o", "long.h5", "--scan", "random", "--patterns", "60000", "--size", "256"}, ""},
       {{"simulate", "-o", "long.h5", "--scan", "random", "--patterns", "2000000", "--size", "256"}, "no usable GPU"},
-      {{"refine", "scan.h5", "-o", "r.h5", "--png", "r.png", "--sweeps", "10000000"}, "sweep 2/"},
-      {{"reconstruct", "RUN", "scan.h5", "-o", "r.h5", "--png", "r.png", "--polish", "10000000"}, "sweep 2/"},
   };
   for (const Case& c : cases)
     for (const int signal : {SIGTERM, SIGINT}) {

@@ -453,6 +453,7 @@ TEST(refine, reports_each_sweep_and_stops_when_asked) {
     ADD_FAILURE() << "not stopped";
   } catch (const Error& e) {
     EXPECT_EQ(e.kind(), ErrorKind::cancelled);
+    EXPECT_STREQ(e.what(), "refine: stopped after 2 of 5 sweeps, within the next");
   }
   ASSERT_EQ(messages.size(), 2u);
   EXPECT_NE(messages[1].find("sweep 2/5"), std::string::npos) << messages[1];

@@ -1,0 +1,59 @@
+// From a model and a scan to an object: what is left when asked to stop.
+#include "engine/reconstructor.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/trainer.h"
+#include "tests/support/device.h"
+#include "tests/support/scans.h"
+
+namespace ptyfuse {
+namespace {
+
+io::Checkpoint untrained_model() {
+  TrainConfig c;
+  c.gridsize = 1;
+  c.filters_scale = 0.25;
+  return Trainer(tests::test_device(), c, tests::small_scan(9, 64, 1), {}).checkpoint();
+}
+
+const auto open_scan = [] { return tests::small_scan(9, 64, 1); };
+
+TEST(reconstructor, gives_what_it_has_when_asked_to_stop_in_the_polish) {
+  const io::Checkpoint model = untrained_model();
+  const io::Reconstruction network = Reconstructor(tests::test_device(), model, {}).run(open_scan, {});
+  ASSERT_EQ(network.residual.size(), 1U);
+  for (const size_t sweeps : {0, 2}) {
+    SCOPED_TRACE(sweeps);
+    bool network_done = false;
+    size_t swept = 0;
+    RunControl control;
+    control.progress = [&](const ProgressEvent& event) {
+      network_done = event.task == "refine" || event.done == event.total;
+      swept += event.task == "refine" ? 1 : 0;
+    };
+    control.cancelled = [&] { return network_done && swept == sweeps; };
+    ReconstructConfig config;
+    config.polish_sweeps = 5;
+    const io::Reconstruction stopped = Reconstructor(tests::test_device(), model, config).run(open_scan, control);
+    ASSERT_EQ(stopped.residual.size(), sweeps + 1);
+    EXPECT_EQ(stopped.residual[0], network.residual[0]);
+    EXPECT_EQ(stopped.object.data == network.object.data, sweeps == 0);
+    EXPECT_EQ(stopped.weight == network.weight, sweeps == 0);
+  }
+}
+
+TEST(reconstructor, stops_before_the_polish_without_a_result) {
+  RunControl control;
+  control.cancelled = [] { return true; };
+  try {
+    Reconstructor(tests::test_device(), untrained_model(), {}).run(open_scan, control);
+    ADD_FAILURE() << "not stopped";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::cancelled);
+    EXPECT_STREQ(e.what(), "reconstruction stopped; nothing was written");
+  }
+}
+
+}  // namespace
+}  // namespace ptyfuse
