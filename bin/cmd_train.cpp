@@ -13,7 +13,7 @@
 namespace ptyfuse::cli {
 namespace {
 
-// Settings that may change when a run goes on: they do not alter what a step computes.
+// Settings that may change when a run goes on: they do not alter what a step computes (but see epochs below).
 constexpr const char* may_change[] = {"epochs",        "checkpoint-every", "host-memory",
                                       "device-memory", "early-stopping",   "scans"};
 
@@ -121,6 +121,10 @@ class TrainCommand : public Command {
       if (!allowed)
         throw UsageError("--" + now.name + " " + wanted.get() + ": the run in " + folder.path() + " was started with " +
                          now.get() + "; leave it out, or start another run");
+      if (now.name == "epochs" && config_.schedule == Schedule::cosine && stored.step > 0)
+        throw UsageError("--epochs " + wanted.get() + ": the cosine schedule of the run in " + folder.path() +
+                         " falls over its " + now.get() +
+                         " epochs, so that another number would alter its steps; leave it out, or start another run");
       now.set(wanted.get());
     }
   }

@@ -30,10 +30,10 @@ OptionTable train_options(TrainConfig& c) {
   t.integer("N", c.side_px, "side of a pattern in pixels; 0 takes the scan's", 0, 256);
   t.integer("gridsize", c.gridsize, "1: single patterns; 2: groups of four overlapping ones", 1, 2);
   t.real("filters-scale", c.filters_scale, "multiplies every width of the network", 0.25, 4);
-  t.integer("epochs", c.epochs, "passes over the groups", 1);
+  t.integer("epochs", c.epochs, "passes over the groups; may change on --resume, but not with --schedule cosine", 1);
   t.integer("batch", c.batch, "groups in a step", 1, 65536);
   add_frames_option(t, c.frames);
-  t.integer("groups", c.groups, "groups to train on; 0: one for each frame");
+  t.integer("groups", c.groups, "groups to train on, of all images together; 0: one for each frame");
   t.integer("subsample", c.subsample, "frames drawn at random before grouping; 0: all");
   t.integer("neighbors", c.neighbors, "nearest neighbours that a group is drawn from", 1);
   t.flag("oversample", c.oversample, "allow more groups than frames");

@@ -91,6 +91,19 @@ TEST_F(cli_stopping, a_model_is_whole_whenever_one_looks) {
   EXPECT_EQ(training.finish().exit_code, 0);
 }
 
+TEST_F(cli_stopping, more_epochs_lengthen_a_run_bit_for_bit_unless_its_schedule_is_made_for_their_number) {
+  simulate_scan();
+  train("UNDISTURBED", "4");
+  train("RUN", "2");
+  run_well({"train", "-o", "RUN", "--resume", "--epochs", "4"});
+  expect_same_model("RUN", "UNDISTURBED");
+
+  run_well(Arguments{"train", "scan.h5", "-o", "COSINE", "--schedule", "cosine"} + tiny_training("2"));
+  expect_failure({"train", "-o", "COSINE", "--resume", "--epochs", "4"}, 2,
+                 {"--epochs 4: the cosine schedule of the run in COSINE falls over its 2 epochs"});
+  run_well({"train", "-o", "COSINE", "--resume", "--epochs", "2"});
+}
+
 TEST_F(cli_stopping, a_second_run_in_the_same_folder_is_refused) {
   simulate_scan();
   RunningCommand first =
