@@ -131,7 +131,6 @@ struct Trainer::Impl {
     settings.mae_weight = config.mae_weight;
     settings.canvas_px = groups.canvas(info.side_px);
     if (config.method == Method::supervised) return;
-    if (config.probe_mask) probe = masked_probe(std::move(probe));
     probe_memory = Tensor<complex64>(device, {probe.depth, probe.height, probe.width}, "probe");
     copy_to_device(stream, probe_memory.view(), probe.data.data(), probe_memory.elements());
     settings.probe = std::as_const(probe_memory).view();

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "engine/forward_model.h"
 #include "engine/probe.h"
 #include "engine/random.h"
 #include "engine/scan_set.h"
@@ -120,8 +121,9 @@ io::ComplexImage choose_probe(const TrainConfig& config, const io::ScanInfo& sca
 }
 
 io::ComplexImage prepare_probe(const TrainConfig& config, io::ComplexImage probe) {
-  return config.probe_scale > 0 ? normalise_probe(std::move(probe), config.probe_scale)
-                                : scale_probe_to_object(std::move(probe));
+  probe = config.probe_scale > 0 ? normalise_probe(std::move(probe), config.probe_scale)
+                                 : scale_probe_to_object(std::move(probe));
+  return config.probe_mask ? masked_probe(std::move(probe)) : probe;
 }
 
 Groups make_scan_groups(const io::ScanInfo& scan, const std::vector<int64_t>& frames, const GroupingConfig& config) {
@@ -148,9 +150,10 @@ Groups make_scan_groups(const io::ScanInfo& scan, const std::vector<int64_t>& fr
     const auto count = static_cast<int64_t>(segment.frames.size());
     GroupingConfig part = config;
     if (config.groups > 0) {  // in proportion to its frames; the last takes what is left
-      part.groups = std::max<int64_t>(1, groups_left * count / std::max<int64_t>(1, frames_left));
+      part.groups = groups_left / frames_left * count + groups_left % frames_left * count / frames_left;
       frames_left -= count;
       groups_left -= part.groups;
+      if (part.groups == 0) continue;
     }
     std::vector<PositionPx> positions;
     positions.reserve(segment.frames.size());

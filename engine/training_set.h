@@ -34,11 +34,13 @@ GeneratorConfig resolve_network(const TrainConfig& config, int64_t scan_side_px,
 /// The probe of --probe, or else the scan's. Error(shape): none to be had, of another side than the patterns, zero or
 /// not finite.
 io::ComplexImage choose_probe(const TrainConfig& config, const io::ScanInfo& scan);
-/// The probe scaled as config.probe_scale says.
+/// The probe scaled as config.probe_scale says, then cut to its support where config.probe_mask says so.
 io::ComplexImage prepare_probe(const TrainConfig& config, io::ComplexImage probe);
 
 /// Groups over the chosen frames of each image of a scan. A grouping that the scan carries is used where it fits: same
-/// members, no --oversample, and no more --groups than it has (fewer are drawn from it).
+/// members, no --oversample, and no more --groups than it has (fewer are drawn from it). config.groups counts those of
+/// all images together, shared out in proportion to their frames; where it is below the number of images, some have
+/// none.
 Groups make_scan_groups(const io::ScanInfo& scan, const std::vector<int64_t>& frames, const GroupingConfig& config);
 
 /// A seeded split of groups; each part keeps its groups in ascending order. At least one group trains.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "engine/training_set.h"
 #include "tests/support/scans.h"
 
@@ -40,6 +42,18 @@ TEST(scan_set, groups_never_mix_scans) {
   for (int64_t g = 0; g < groups.count(); ++g)
     for (int64_t c = 1; c < 4; ++c)
       EXPECT_EQ(groups.index[static_cast<size_t>(g * 4)] < 5, groups.index[static_cast<size_t>(g * 4 + c)] < 5);
+}
+
+TEST(scan_set, exactly_the_groups_asked_for_whatever_the_number_of_images) {
+  std::vector<std::unique_ptr<io::ScanReader>> scans;
+  for (uint64_t seed = 0; seed < 4; ++seed) scans.push_back(tests::small_scan(5, 16, seed));
+  const auto joined = join_scans(std::move(scans));
+  std::vector<int64_t> frames(20);
+  std::iota(frames.begin(), frames.end(), int64_t{0});
+  for (const int64_t members : {1, 4})
+    for (const int64_t groups : {1, 2, 3, 4, 5, 7, 19, 20})
+      EXPECT_EQ(make_scan_groups(joined->info(), frames, {.members = members, .groups = groups}).count(), groups)
+          << members << " members";
 }
 
 TEST(scan_set, sides_must_agree) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <thread>
@@ -137,6 +138,18 @@ TEST(trainer, counts_are_reproduced_by_the_scales) {
   const io::Checkpoint c = t.checkpoint();
   EXPECT_NEAR(c.measured_scale * c.normalisation, 1, 1e-12);
   EXPECT_NEAR(c.log_scale, std::log(c.measured_scale), 1e-6);
+}
+
+TEST(trainer, pad_object_auto_judges_the_probe_in_use) {
+  io::ScanInfo info = tests::small_scan(6, 64, 1)->info();
+  std::fill(info.probe.data.begin(), info.probe.data.end(), 1.0F);  // three quarters outside the central square
+  const std::vector<float> amplitude(static_cast<size_t>(6 * 64 * 64), 1.0F);
+  for (const bool mask : {false, true}) {
+    TrainConfig c = small_config(1);
+    c.probe_mask = mask;
+    const Trainer t(tests::test_device(), c, io::scan_from_memory(info, amplitude), {});
+    EXPECT_EQ(t.config().pad_object, mask ? Toggle::on : Toggle::off);
+  }
 }
 
 TEST(trainer, stop_saves_and_says_so) {
