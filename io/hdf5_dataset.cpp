@@ -44,6 +44,40 @@ std::optional<std::string> Node::text(const std::string& attribute) const {
   return value;
 }
 
+bool bits_fit(hid_t type) {
+  const size_t bytes = H5Tget_size(type), bits = 8 * bytes;
+  constexpr size_t most_bytes = 64;
+  switch (H5Tget_class(type)) {
+    case H5T_FLOAT: {
+      size_t sign = 0, exponent = 0, exponent_bits = 0, mantissa = 0, mantissa_bits = 0;
+      if (H5Tget_fields(type, &sign, &exponent, &exponent_bits, &mantissa, &mantissa_bits) < 0) return false;
+      if (bytes > most_bytes || sign >= bits || exponent > bits || exponent_bits > bits - exponent || mantissa > bits ||
+          mantissa_bits > bits - mantissa)
+        return false;
+      [[fallthrough]];
+    }
+    case H5T_INTEGER: {
+      const int offset = H5Tget_offset(type);
+      const size_t precision = H5Tget_precision(type);
+      return bytes > 0 && bytes <= most_bytes && offset >= 0 && precision > 0 && precision <= bits &&
+             static_cast<size_t>(offset) <= bits - precision;
+    }
+    case H5T_ENUM:
+      return bits_fit(Handle(H5Tget_super(type), H5Tclose).get());
+    case H5T_COMPOUND: {
+      const int members = H5Tget_nmembers(type);
+      for (int m = 0; m < members; ++m) {
+        const Handle member(H5Tget_member_type(type, static_cast<unsigned>(m)), H5Tclose);
+        const size_t at = H5Tget_member_offset(type, static_cast<unsigned>(m)), size = H5Tget_size(member.get());
+        if (at > bytes || size > bytes - at || !bits_fit(member.get())) return false;
+      }
+      return true;
+    }
+    default:
+      return true;
+  }
+}
+
 std::vector<double> Node::numbers(const std::string& attribute) const {
   Lock lock;
   if (H5Aexists(handle_.get(), attribute.c_str()) <= 0) return {};
@@ -52,6 +86,7 @@ std::vector<double> Node::numbers(const std::string& attribute) const {
   Handle type(H5Aget_type(a.get()), H5Tclose), space(H5Aget_space(a.get()), H5Sclose);
   const H5T_class_t cls = H5Tget_class(type.get());
   if (cls != H5T_INTEGER && cls != H5T_FLOAT) fail("attribute '" + attribute + "' is not a number");
+  if (!bits_fit(type.get())) fail("attribute '" + attribute + "' has a type that cannot be; the file is damaged");
   std::vector<double> values(static_cast<size_t>(std::max<hssize_t>(0, H5Sget_simple_extent_npoints(space.get()))));
   if (!values.empty() && H5Aread(a.get(), H5T_NATIVE_DOUBLE, values.data()) < 0)
     fail("attribute '" + attribute + "' cannot be read: " + library_message());
@@ -136,6 +171,7 @@ Dataset::Dataset(const std::string& path, const std::string& name, Handle handle
     elements_ = product;
     shape_.push_back(static_cast<int64_t>(e));
   }
+  if (!bits_fit(type.get())) fail("its type cannot be; the file is damaged");
   element_bytes_ = static_cast<int64_t>(H5Tget_size(type.get()));
   const std::string bits = std::to_string(8 * element_bytes_);
   switch (H5Tget_class(type.get())) {
@@ -237,6 +273,22 @@ Handle conversion_type(hid_t dataset, Kind kind) {
   }
 }
 
+/// The first of a dataset's filters (compressions) that this library lacks, "" where it has them all.
+std::string missing_filter(hid_t dataset) {
+  const Handle creation(H5Dget_create_plist(dataset), H5Pclose);
+  const int filters = H5Pget_nfilters(creation.get());
+  for (int f = 0; f < filters; ++f) {
+    unsigned flags = 0, config = 0;
+    size_t values = 0;
+    char name[64] = "";
+    const H5Z_filter_t filter = H5Pget_filter2(creation.get(), static_cast<unsigned>(f), &flags, &values, nullptr,
+                                               sizeof(name) - 1, name, &config);
+    if (filter >= 0 && H5Zfilter_avail(filter) <= 0)
+      return "'" + std::string(name) + "' (filter " + std::to_string(filter) + ")";
+  }
+  return "";
+}
+
 /// Whether the file of an object has become shorter than it was when it was opened: the library reads what is gone as
 /// zeros and says nothing.
 bool was_cut(hid_t object) {
@@ -278,9 +330,15 @@ void Dataset::read_rows(int64_t first, int64_t count, std::span<T> out) const {
   Handle memory_space(H5Screate_simple(rank(), extent.data(), nullptr), H5Sclose);
   H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, start.data(), nullptr, extent.data(), nullptr);
   if (H5Dread(handle_.get(), memory.get(), memory_space.get(), file_space.get(), H5P_DEFAULT, out.data()) < 0 ||
-      was_cut(handle_.get()))
+      was_cut(handle_.get())) {
+    const std::string reason = library_message(), filter = missing_filter(handle_.get());
+    if (!filter.empty())
+      fail("is compressed with " + filter +
+           ", which this HDF5 library cannot undo; store it with gzip, as `h5repack -f GZIP=4 IN OUT` does where the "
+           "filter is installed");
     fail("cannot be read (rows " + std::to_string(first) + " to " + std::to_string(first + count - 1) +
-         "); the file is truncated or damaged, or was changed while in use: " + library_message());
+         "); the file is truncated or damaged, or was changed while in use: " + reason);
+  }
 }
 
 template <class T>

@@ -16,6 +16,10 @@ bool stays_inside(const std::string& file);
 /// What to say of one that does not.
 std::string outside_message(const std::string& file);
 
+/// Whether a stored number's bits lie within its bytes: the library converts numbers of damaged files without asking.
+/// Of a compound or an enumeration: whether those of all its members do.
+bool bits_fit(hid_t type);
+
 template <class T>
 struct IsComplex : std::false_type {};
 template <class T>

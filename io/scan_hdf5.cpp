@@ -103,8 +103,8 @@ void read_mask(const h5::Dataset& mask, ScanInfo& info) {
     throw FileError(info.path, names.mask,
                     fmt::format("has the shape {}; the frames' [{}, {}] was expected", mask.shape_text(), info.side_px,
                                 info.side_px));
-  const std::vector<int32_t> values = mask.read_all<int32_t>();
-  const auto odd = std::find_if(values.begin(), values.end(), [](int32_t m) { return m != 0 && m != 1; });
+  const std::vector<double> values = mask.read_all<double>();  // so that a half is not taken for a whole number
+  const auto odd = std::find_if(values.begin(), values.end(), [](double m) { return m != 0 && m != 1; });
   if (odd != values.end())
     throw FileError(info.path, names.mask, fmt::format("holds {}; 1 (use) or 0 (leave out) was expected", *odd));
   info.mask.assign(values.begin(), values.end());

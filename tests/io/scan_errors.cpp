@@ -277,6 +277,87 @@ TEST(scan_errors, a_masked_pixel_may_hold_anything) {
   EXPECT_EQ(amplitude[16 + 2 * 4 + 2], 16.0f);
 }
 
+TEST(scan_errors, a_mask_of_other_numbers) {
+  const TemporaryFolder folder;
+  for (const auto& [value, shown] :
+       {std::pair{0.5, "holds 0.5"}, {1.5, "holds 1.5"}, {-1.0, "holds -1"}, {NAN, "holds nan"}}) {
+    ScanFile scan;
+    scan.extra = [&](io::h5::File& f) {
+      std::vector<double> mask(16, 1);
+      mask[3] = value;
+      f.write<double>("mask", {4, 4}, mask);
+    };
+    const std::string path = folder.file("mask.h5");
+    scan.write(path);
+    expect_parts(file_error_of([&] { io::open_scan(path); }), {"mask", shown, "1 (use) or 0"});
+    std::filesystem::remove(path);
+  }
+}
+
+TEST(scan_errors, a_mask_of_truth_values) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("bool.h5");
+  ScanFile().write(path);
+  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), truth = H5Tenum_create(H5T_STD_I8LE);
+  const hsize_t shape[2] = {4, 4};
+  const hid_t space = H5Screate_simple(2, shape, nullptr);
+  for (const auto& [name, value] : {std::pair<const char*, int8_t>{"FALSE", 0}, {"TRUE", 1}})
+    EXPECT_GE(H5Tenum_insert(truth, name, &value), 0);
+  const hid_t data = H5Dcreate2(file, "mask", truth, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+  std::vector<int8_t> mask(16, 1);
+  mask[3] = 0;
+  EXPECT_GE(H5Dwrite(data, truth, H5S_ALL, H5S_ALL, H5P_DEFAULT, mask.data()), 0);
+  H5Sclose(space), H5Tclose(truth), H5Dclose(data), H5Fclose(file);
+  const auto reader = io::open_scan(path);
+  EXPECT_TRUE(std::equal(mask.begin(), mask.end(), reader->info().mask.begin(), reader->info().mask.end()));
+}
+
+TEST(scan_errors, a_compression_that_the_library_lacks_is_named) {
+  constexpr H5Z_filter_t number = 307;  // in the range for testing
+  const auto keep = [](unsigned, size_t, const unsigned[], size_t bytes, size_t*, void**) { return bytes; };
+  const H5Z_class2_t filter{H5Z_CLASS_T_VERS, number, 1, 1, "rare", nullptr, nullptr, keep};
+  ASSERT_GE(H5Zregister(&filter), 0);
+  const TemporaryFolder folder;
+  const std::string path = folder.file("scan.h5");
+  ScanFile scan;
+  scan.omit = {"diffraction"};
+  scan.write(path);
+  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), creation = H5Pcreate(H5P_DATASET_CREATE);
+  const hsize_t shape[3] = {3, 4, 4};
+  const hid_t space = H5Screate_simple(3, shape, nullptr), text = H5Tcopy(H5T_C_S1), scalar = H5Screate(H5S_SCALAR);
+  H5Pset_chunk(creation, 3, shape);
+  H5Pset_filter(creation, number, 0, 0, nullptr);
+  const hid_t data = H5Dcreate2(file, "diffraction", H5T_STD_U16LE, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+  const std::vector<uint16_t> counts(48, 5);
+  EXPECT_GE(H5Dwrite(data, H5T_NATIVE_UINT16, H5S_ALL, H5S_ALL, H5P_DEFAULT, counts.data()), 0);
+  H5Tset_size(text, 6);
+  for (const auto& [name, value] : {std::pair{"domain", "counts"}, {"dc", "centre"}}) {
+    const hid_t attribute = H5Acreate2(data, name, text, scalar, H5P_DEFAULT, H5P_DEFAULT);
+    EXPECT_GE(H5Awrite(attribute, text, value), 0);
+    H5Aclose(attribute);
+  }
+  H5Sclose(scalar), H5Sclose(space), H5Tclose(text), H5Dclose(data), H5Pclose(creation), H5Fclose(file);
+  EXPECT_EQ(read_all(*io::open_scan(path))[0], std::sqrt(5.0f));
+  ASSERT_GE(H5Zunregister(number), 0);
+  const auto reader = io::open_scan(path);
+  expect_parts(file_error_of([&] { read_all(*reader); }), {path, "diffraction", "'rare'", "307", "gzip"});
+}
+
+TEST(scan_errors, a_number_whose_bits_leave_its_bytes_is_damage) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("scan.h5");
+  ScanFile().write(path);
+  std::ifstream in(path, std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(in)), {});
+  // A little-endian 64-bit float: class and version, bit field, size 8, bit offset 0, precision 64.
+  const std::string float64("\x11\x20\x3f\0\x08\0\0\0\0\0\x40\0", 12);
+  const size_t at = bytes.find(float64);
+  ASSERT_NE(at, std::string::npos);
+  bytes[at + 11] = '\x40';  // a precision of 16,448 bits
+  std::ofstream(path, std::ios::binary) << bytes;
+  expect_parts(file_error_of([&] { read_all(*io::open_scan(path)); }), {path, "damaged"});
+}
+
 TEST(scan_errors, frames_outside_the_scan) {
   const TemporaryFolder folder;
   ScanFile().write(folder.file("scan.h5"));
