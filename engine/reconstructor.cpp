@@ -179,9 +179,8 @@ struct Reconstructor::Impl {
       }
       append_image(stitcher, out);
     }
-    out.pattern_count = total;
-    out.positions_px.clear();
-    for (const int64_t f : frames) out.positions_px.push_back(info.positions_px[static_cast<size_t>(f)]);
+    out.pattern_count = static_cast<int64_t>(loader.frames().size());
+    out.positions_px = groups.centre_px;
     out.pixel_size_m = info.pixel_size_m;
   }
 
@@ -235,10 +234,15 @@ struct Reconstructor::Impl {
     } catch (const Error& e) {
       if (e.kind() != ErrorKind::cancelled) throw;
     }
-    if (state.residual.size() > 1)
-      place_refined(state, out);
-    else
+    if (state.residual.size() <= 1) {
       out.residual = state.residual;
+      return;
+    }
+    const io::ScanInfo& info = scan->info();
+    out.positions_px.clear();
+    for (const int64_t f : parse_frame_range(config.frames, info.frames))
+      out.positions_px.push_back(info.positions_px[static_cast<size_t>(f)]);
+    place_refined(state, out);
   }
 
   Device device;

@@ -50,7 +50,7 @@ OptionTable train_options(TrainConfig& c) {
            "learning rate over time; plateau halves it when the validation loss stalls");
   t.choice("clip", c.clip, {{"none", Clip::none}, {"norm", Clip::norm}, {"value", Clip::value}, {"agc", Clip::agc}},
            "gradient clipping");
-  t.real("clip-at", c.clip_at, "its limit (norm, value) or factor (agc)");
+  t.real_or_auto("clip-at", c.clip_at, 0, "its limit (norm, value) or factor (agc); auto: 1, for agc 0.01");
   t.choice("network", c.network, {{"grouped", Network::grouped}, {"shared", Network::shared}},
            "grouped: a group's patterns enter together; shared: one network sees each by itself");
   t.toggle("object-big", c.object_big, "members of a group have patches of their own, merged by the physics");

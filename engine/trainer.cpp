@@ -83,7 +83,9 @@ struct Trainer::Impl {
     if (config.validation > 0 && split.validation.empty())
       control.say("too few groups for a validation set: the training loss steers the schedule");
 
-    const std::vector<int64_t> training_frames = sorted_unique(frames_of(groups, split.training));
+    // Section 1 averages over groups and members: a frame counts as often as groups hold it.
+    std::vector<int64_t> training_frames = frames_of(groups, split.training);
+    std::sort(training_frames.begin(), training_frames.end());
     loader = std::make_unique<Loader>(std::move(scan), sorted_unique(groups.index),
                                       Loader::Settings{.host_memory_bytes = config.host_memory_bytes});
     const Loader::Statistics statistics = loader->statistics(training_frames);
@@ -95,6 +97,7 @@ struct Trainer::Impl {
                          statistics.sum_of_squares / static_cast<double>(training_frames.size()), photons);
     if (info.domain == io::Domain::amplitude) config.photons = photons;
 
+    if (config.clip_at == 0) config.clip_at = config.clip == Clip::agc ? 0.01 : 1;
     prepare_model();
     steps_per_epoch = (static_cast<int64_t>(split.training.size()) + config.batch - 1) / config.batch;
     rate = std::make_unique<LearningRate>(config.schedule, config.learning_rate, config.epochs, steps_per_epoch);

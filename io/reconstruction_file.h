@@ -16,10 +16,10 @@ struct Reconstruction {
   std::array<int64_t, 2> origin_px{0, 0};  ///< [y,x] of object element [0,0] in the scan's pixels
   std::optional<double> pixel_size_m;
   ComplexImage probe;                               ///< [modes,N,N]
-  std::vector<std::array<double, 2>> positions_px;  ///< patch centres (index N/2)
+  std::vector<std::array<double, 2>> positions_px;  ///< patches (index N/2): groups' centres; frames once refined
   std::vector<double> residual;                     ///< R after each sweep; [1] for a network alone; may be empty
   ComplexImage patches;                             ///< optional [G,N,N]
-  int64_t pattern_count = 0;
+  int64_t pattern_count = 0;                        ///< frames that went in
   double seconds = 0;
   std::string device, precision, config;  ///< config: TOML
   std::string version;

@@ -3,21 +3,42 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "engine/trainer.h"
+#include "engine/training_set.h"
 #include "tests/support/device.h"
 #include "tests/support/scans.h"
 
 namespace ptyfuse {
 namespace {
 
-io::Checkpoint untrained_model() {
+io::Checkpoint untrained_model(int64_t gridsize = 1) {
   TrainConfig c;
-  c.gridsize = 1;
+  c.gridsize = gridsize;
   c.filters_scale = 0.25;
   return Trainer(tests::test_device(), c, tests::small_scan(9, 64, 1), {}).checkpoint();
 }
 
 const auto open_scan = [] { return tests::small_scan(9, 64, 1); };
+
+// Which region is compared with a true object follows from these positions.
+TEST(reconstructor, places_patches_at_the_groups_centres_and_refined_ones_at_frames) {
+  const io::Checkpoint model = untrained_model(2);
+  const io::ScanInfo info = open_scan()->info();
+  std::vector<int64_t> frames(static_cast<size_t>(info.frames));
+  std::iota(frames.begin(), frames.end(), 0);
+  GroupingConfig grouping;
+  grouping.members = 4;
+  const std::vector<PositionPx> centres = make_scan_groups(info, frames, grouping).centre_px;
+  ReconstructConfig config;
+  const io::Reconstruction network = Reconstructor(tests::test_device(), model, config).run(open_scan, {});
+  EXPECT_EQ(network.positions_px, centres);
+  EXPECT_NE(network.positions_px, info.positions_px);
+  EXPECT_EQ(network.pattern_count, info.frames);
+  config.polish_sweeps = 1;
+  EXPECT_EQ(Reconstructor(tests::test_device(), model, config).run(open_scan, {}).positions_px, info.positions_px);
+}
 
 TEST(reconstructor, gives_what_it_has_when_asked_to_stop_in_the_polish) {
   const io::Checkpoint model = untrained_model();

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <thread>
 
+#include "engine/training_set.h"
 #include "tests/support/compare.h"
 #include "tests/support/device.h"
 #include "tests/support/scans.h"
@@ -138,6 +140,39 @@ TEST(trainer, counts_are_reproduced_by_the_scales) {
   const io::Checkpoint c = t.checkpoint();
   EXPECT_NEAR(c.measured_scale * c.normalisation, 1, 1e-12);
   EXPECT_NEAR(c.log_scale, std::log(c.measured_scale), 1e-6);
+}
+
+// X averages over groups and members, so a frame that two groups hold counts twice.
+TEST(trainer, a_frame_counts_as_often_as_groups_hold_it) {
+  TrainConfig c = small_config(2);
+  c.validation = 0;
+  c.groups = 3;
+  const auto scan = tests::small_scan(9, 64, 1);
+  std::vector<int64_t> frames(9);
+  std::iota(frames.begin(), frames.end(), 0);
+  GroupingConfig grouping;
+  grouping.members = 4;
+  grouping.groups = 3;
+  grouping.neighbors = c.neighbors;
+  grouping.seed = c.seed;
+  const std::vector<int64_t> held = make_scan_groups(scan->info(), frames, grouping).index;
+  std::vector<float> amplitude(9 * 64 * 64);
+  scan->read_amplitude(0, 9, amplitude);
+  double power = 0;
+  for (const int64_t f : held)
+    for (int64_t i = 0; i < 64 * 64; ++i) power += std::pow(amplitude[static_cast<size_t>(f * 64 * 64 + i)], 2);
+  const double mean = power / static_cast<double>(held.size());
+  const io::Checkpoint saved = Trainer(tests::test_device(), c, tests::small_scan(9, 64, 1), {}).checkpoint();
+  EXPECT_NEAR(saved.normalisation, std::sqrt(32 * 32 / mean), 1e-6 * saved.normalisation);
+}
+
+TEST(trainer, clip_at_auto_is_1_and_a_hundredth_for_the_adaptive_clip) {
+  TrainConfig c = small_config(1);
+  c.clip_at = 0;
+  c.clip = Clip::norm;
+  EXPECT_EQ(Trainer(tests::test_device(), c, tests::small_scan(9, 64, 1), {}).config().clip_at, 1);
+  c.clip = Clip::agc;
+  EXPECT_EQ(Trainer(tests::test_device(), c, tests::small_scan(9, 64, 1), {}).config().clip_at, 0.01);
 }
 
 TEST(trainer, pad_object_auto_judges_the_probe_in_use) {
