@@ -154,6 +154,7 @@ struct TrainingGraph::Impl {
     Stream stream(device);
     offsets = Tensor<float>(device, offsets_shape(input), "offsets");
     fill_zero(stream, offsets.view());
+    stream.synchronise();
 
     binding.spec.batch = settings.batch;
     binding.spec.members = input.config.members();
@@ -271,6 +272,7 @@ struct InferenceGraph::Impl {
       Stream stream(device);
       offsets = Tensor<float>(device, offsets_shape(input), "offsets");
       fill_zero(stream, offsets.view());
+      stream.synchronise();
     }
     if (merged) merge = {offsets.view(), settings.weight, settings.unmasked_numerator};
     input.tape.plan(TapeMode::inference);

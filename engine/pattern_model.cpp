@@ -11,8 +11,9 @@ PatternModel::PatternModel(const Device& device, const io::ComplexImage& objects
       objects_(&objects),
       probe_(&probe),
       transform_(device, probe.width, probe.width),
-      patches_(device, {largest_piece, probe.width, probe.width}, "object patches"),
-      fields_(device, {largest_piece, probe.width, probe.width}, "exit waves") {}
+      fields_(device, {largest_piece, probe.width, probe.width}, "exit waves"),
+      patches_host_(static_cast<size_t>(fields_.elements())),
+      fields_host_(patches_host_.size()) {}
 
 void PatternModel::cut_patch(std::array<double, 2> position_px, int32_t object, complex64* out) const {
   const int64_t side = probe_->width, height = objects_->height, width = objects_->width;
@@ -51,7 +52,7 @@ void PatternModel::amplitudes(std::span<const std::array<double, 2>> positions_p
                               std::span<const int32_t> object_index, std::span<float> out) {
   const int64_t pixels = probe_->width * probe_->width;
   const auto frames = static_cast<int64_t>(positions_px.size());
-  if (frames > patches_.shape()[0] || static_cast<int64_t>(object_index.size()) != frames ||
+  if (frames > fields_.shape()[0] || static_cast<int64_t>(object_index.size()) != frames ||
       static_cast<int64_t>(out.size()) != frames * pixels)
     throw_shape_error("pattern model", std::to_string(frames) + " frames, " + std::to_string(object_index.size()) +
                                            " object indices and " + std::to_string(out.size()) + " pixels do not fit");
@@ -61,18 +62,21 @@ void PatternModel::amplitudes(std::span<const std::array<double, 2>> positions_p
     const complex64* probe = probe_->data.data() + mode * pixels;
     device_.parallel_for(frames, 1, [&](int64_t begin, int64_t end, int) {
       for (int64_t n = begin; n < end; ++n) {
-        complex64* patch = patches_.data() + n * pixels;
-        complex64* field = fields_.data() + n * pixels;
+        complex64* patch = patches_host_.data() + n * pixels;
+        complex64* field = fields_host_.data() + n * pixels;
         if (mode == 0) cut_patch(positions_px[static_cast<size_t>(n)], object_index[static_cast<size_t>(n)], patch);
         for (int64_t i = 0; i < pixels; ++i) field[i] = patch[i] * probe[i];
       }
     });
+    copy_to_device(stream, fields, fields_host_.data(), frames * pixels);
     transform_.run(stream, ops::FftDirection::forward, fields, fields);
+    copy_to_host<complex64>(stream, fields_host_.data(), fields, frames * pixels);
     const bool first = mode == 0, last = mode + 1 == probe_->depth;
     device_.parallel_for(frames, 1, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin * pixels; i < end * pixels; ++i) {
-        const float intensity = std::norm(fields_.data()[i]) + (first ? 0.0f : out[static_cast<size_t>(i)]);
-        out[static_cast<size_t>(i)] = last ? std::sqrt(intensity) : intensity;
+        const auto at = static_cast<size_t>(i);
+        const float intensity = std::norm(fields_host_[at]) + (first ? 0.0f : out[at]);
+        out[at] = last ? std::sqrt(intensity) : intensity;
       }
     });
   }

@@ -2,6 +2,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "engine/run_control.h"
 #include "io/scan.h"
@@ -33,7 +34,8 @@ class PatternModel {
   const io::ComplexImage* objects_;
   const io::ComplexImage* probe_;
   ops::Fft2 transform_;
-  Tensor<complex64> patches_, fields_;
+  Tensor<complex64> fields_;
+  std::vector<complex64> patches_host_, fields_host_;
 };
 
 }  // namespace ptyfuse

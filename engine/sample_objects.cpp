@@ -1,11 +1,12 @@
 #include <algorithm>
 #include <cmath>
+#include <complex>
 #include <numbers>
 
+#include "engine/dft.h"
 #include "engine/gaussian_filter.h"
 #include "engine/random.h"
 #include "engine/simulator.h"
-#include "kernels/ops/fft2.h"
 
 namespace ptyfuse {
 namespace {
@@ -14,21 +15,18 @@ namespace {
 /// blurred.
 std::vector<double> random_field(int64_t size, Random random) {
   const int64_t box = (size + 1) / 2;
-  const Device device = Device::cpu({.threads = 1});
-  Stream stream(device);
-  Tensor<complex64> field(device, {1, box, box}, "random field");
-  for (int64_t i = 0; i < field.elements(); ++i) field.data()[i] = static_cast<float>(random.normal());
-  const ops::Fft2 transform(device, box, box);
-  transform.run(stream, ops::FftDirection::forward, field.view(), field.view());
+  std::vector<std::complex<double>> field(static_cast<size_t>(box * box));
+  for (auto& value : field) value = random.normal();
+  dft2(field, box, box, Direction::forward);
   for (int64_t y = 0; y < box; ++y)
     for (int64_t x = 0; x < box; ++x) {
-      const int64_t ky = y - box / 2, kx = x - box / 2, k2 = ky * ky + kx * kx;
-      field.data()[y * box + x] *= k2 == 0 ? 0.0f : static_cast<float>(std::pow(static_cast<double>(k2), -0.1));
+      const int64_t ky = dft_frequency(y, box), kx = dft_frequency(x, box), k2 = ky * ky + kx * kx;
+      field[static_cast<size_t>(y * box + x)] *= k2 == 0 ? 0.0 : std::pow(static_cast<double>(k2), -0.1);
     }
-  transform.run(stream, ops::FftDirection::inverse, field.view(), field.view());
+  dft2(field, box, box, Direction::inverse);
 
   std::vector<double> values;
-  for (int64_t i = 0; i < field.elements(); ++i) values.push_back(static_cast<double>(field.data()[i].real()));
+  for (const auto& value : field) values.push_back(value.real());
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
   const double lowest = *low, range = std::max(*high - *low, 1e-30);
   const auto at = [&](int64_t y, int64_t x) {

@@ -352,6 +352,7 @@ struct Trainer::Impl {
 
   std::vector<io::NamedTensor> download(const Tensor<float>& buffer) const {
     std::vector<float> all(static_cast<size_t>(buffer.elements()));
+    stream.synchronise();
     Stream s(device);
     copy_to_host(s, all.data(), buffer.view(), buffer.elements());
     std::vector<io::NamedTensor> tensors;

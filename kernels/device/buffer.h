@@ -62,7 +62,8 @@ class Tensor {
 };
 
 /// Sets every byte of a contiguous view to zero / copies between a device's memory and the host's, in stream order.
-/// Error(shape): a view that is not contiguous, or element counts that differ.
+/// When a copy returns, host memory may be used again: what came from the device is there, what goes to it has been
+/// read. Error(shape): a view that is not contiguous, or element counts that differ.
 void fill_zero_bytes(Stream& stream, void* data, int64_t bytes);
 void copy_bytes_to_device(Stream& stream, void* device_memory, const void* host_memory, int64_t bytes);
 void copy_bytes_to_host(Stream& stream, void* host_memory, const void* device_memory, int64_t bytes);

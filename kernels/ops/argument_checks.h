@@ -34,7 +34,8 @@ void require_rank(const char* operation, const char* name, const TensorView<T>& 
                       std::string(name) + " is " + view.shape().str() + ", expected " + std::to_string(rank) + " axes");
 }
 
-/// Offsets [.., 2] that are all finite, host memory; Error(numeric) names the first that is not.
+/// Every element is finite: Error(numeric) names the first that is not. For contiguous views in host memory, so in the
+/// CPU device's branch only.
 inline void require_finite(const char* operation, const char* name, const TensorView<const float>& view) {
   for (int64_t i = 0; i < view.elements(); ++i)
     if (!std::isfinite(view.data()[i]))

@@ -95,7 +95,7 @@ void Conv3x3::set_weights(Stream& stream, TensorView<const float> weights, Tenso
   impl_->check_stream(stream);
   check_parameter("weights", weights, impl_->weights_shape());
   check_parameter("bias", bias, impl_->bias_shape());
-  impl_->body->set_weights(weights, bias);
+  impl_->body->set_weights(stream, weights, bias);
   impl_->has_weights = true;
 }
 
@@ -105,7 +105,7 @@ void Conv3x3::forward(Stream& stream, TensorView<const float> in, TensorView<flo
   check_images("in", in, impl_->in_shape(batch));
   check_images("out", out, impl_->out_shape(batch));
   if (!impl_->has_weights) throw_shape_error("conv3x3", "forward before set_weights");
-  impl_->body->forward(in, out);
+  impl_->body->forward(stream, in, out);
 }
 
 void Conv3x3::backward(Stream& stream, TensorView<const float> in, TensorView<const float> out,
@@ -121,7 +121,7 @@ void Conv3x3::backward(Stream& stream, TensorView<const float> in, TensorView<co
   check_parameter("grad_weights", grad_weights, impl_->weights_shape());
   check_parameter("grad_bias", grad_bias, impl_->bias_shape());
   if (!impl_->has_weights) throw_shape_error("conv3x3", "backward before set_weights");
-  impl_->body->backward(in, out, grad_out, grad_in, accumulate_grad_in, grad_weights, grad_bias);
+  impl_->body->backward(stream, in, out, grad_out, grad_in, accumulate_grad_in, grad_weights, grad_bias);
 }
 
 Cost Conv3x3::forward_cost(const Conv3x3Spec& s) {

@@ -10,11 +10,11 @@ namespace ptyfuse::ops {
 class Conv3x3Body {
  public:
   virtual ~Conv3x3Body() = default;
-  virtual void set_weights(TensorView<const float> weights, TensorView<const float> bias) = 0;
-  virtual void forward(TensorView<const float> in, TensorView<float> out) = 0;
-  virtual void backward(TensorView<const float> in, TensorView<const float> out, TensorView<const float> grad_out,
-                        TensorView<float> grad_in, bool accumulate_grad_in, TensorView<float> grad_weights,
-                        TensorView<float> grad_bias) = 0;
+  virtual void set_weights(Stream& stream, TensorView<const float> weights, TensorView<const float> bias) = 0;
+  virtual void forward(Stream& stream, TensorView<const float> in, TensorView<float> out) = 0;
+  virtual void backward(Stream& stream, TensorView<const float> in, TensorView<const float> out,
+                        TensorView<const float> grad_out, TensorView<float> grad_in, bool accumulate_grad_in,
+                        TensorView<float> grad_weights, TensorView<float> grad_bias) = 0;
 };
 
 namespace cpu {

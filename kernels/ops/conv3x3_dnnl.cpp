@@ -151,7 +151,7 @@ class DnnlConv3x3 final : public Conv3x3Body {
     for (Worker& w : workers_) bind(w);
   }
 
-  void set_weights(TensorView<const float> weights, TensorView<const float> bias) override {
+  void set_weights(Stream&, TensorView<const float> weights, TensorView<const float> bias) override {
     const OneThread one;
     std::copy_n(bias.data(), bias.elements(), bias_.data());
     Worker& w = workers_[0];
@@ -162,7 +162,7 @@ class DnnlConv3x3 final : public Conv3x3Body {
     execute(pack_rotated_, w, w.user_weights, w.rotated);
   }
 
-  void forward(TensorView<const float> in, TensorView<float> out) override {
+  void forward(Stream&, TensorView<const float> in, TensorView<float> out) override {
     for_chunks(in.extent(0), [&](Worker& w, const char*, int64_t first, int64_t count) {
       convert_input(in, first, count, w);
       convolution_.execute(w.stream, w.forward);
@@ -173,7 +173,7 @@ class DnnlConv3x3 final : public Conv3x3Body {
     });
   }
 
-  void backward(TensorView<const float> in, TensorView<const float> out, TensorView<const float> grad_out,
+  void backward(Stream&, TensorView<const float> in, TensorView<const float> out, TensorView<const float> grad_out,
                 TensorView<float> grad_in, bool accumulate_grad_in, TensorView<float> grad_weights,
                 TensorView<float> grad_bias) override {
     const int64_t ci = spec_.in_channels, co = spec_.out_channels, size = 9 * ci * co;

@@ -72,7 +72,7 @@ WinogradConv3x3::Workspace WinogradConv3x3::workspace(int thread) const {
   return {base, base + planes_ * in_.plane, base + planes_ * (in_.plane + out_.plane)};
 }
 
-void WinogradConv3x3::set_weights(TensorView<const float> weights, TensorView<const float> bias) {
+void WinogradConv3x3::set_weights(Stream&, TensorView<const float> weights, TensorView<const float> bias) {
   std::copy_n(bias.data(), bias.elements(), bias_.data());
   pack(weights, false, packed_);
   if (packed_rotated_.data() != nullptr) pack(weights, true, packed_rotated_);
@@ -126,7 +126,7 @@ void WinogradConv3x3::for_blocks(int64_t begin, int64_t end, Body body) const {
   }
 }
 
-void WinogradConv3x3::forward(TensorView<const float> in, TensorView<float> out) {
+void WinogradConv3x3::forward(Stream&, TensorView<const float> in, TensorView<float> out) {
   const int64_t ci = spec_.in_channels, co = spec_.out_channels;
   const int64_t grain = 1 + grain_products / (planes_ * ci * co);
   device_.parallel_for(tiles(in.extent(0)), grain, [&](int64_t begin, int64_t end, int thread) {
@@ -161,7 +161,7 @@ void WinogradConv3x3::forward(TensorView<const float> in, TensorView<float> out)
   });
 }
 
-void WinogradConv3x3::backward(TensorView<const float> in, TensorView<const float> out,
+void WinogradConv3x3::backward(Stream&, TensorView<const float> in, TensorView<const float> out,
                                TensorView<const float> grad_out, TensorView<float> grad_in, bool accumulate_grad_in,
                                TensorView<float> grad_weights, TensorView<float> grad_bias) {
   const int64_t ci = spec_.in_channels, co = spec_.out_channels, total = tiles(in.extent(0));

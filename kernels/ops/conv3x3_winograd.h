@@ -13,11 +13,11 @@ class WinogradConv3x3 final : public Conv3x3Body {
  public:
   WinogradConv3x3(const Device& device, const Conv3x3Spec& spec, bool training, std::shared_ptr<Conv3x3Scratch> scratch,
                   const WinogradKernels& kernels);
-  void set_weights(TensorView<const float> weights, TensorView<const float> bias) override;
-  void forward(TensorView<const float> in, TensorView<float> out) override;
-  void backward(TensorView<const float> in, TensorView<const float> out, TensorView<const float> grad_out,
-                TensorView<float> grad_in, bool accumulate_grad_in, TensorView<float> grad_weights,
-                TensorView<float> grad_bias) override;
+  void set_weights(Stream& stream, TensorView<const float> weights, TensorView<const float> bias) override;
+  void forward(Stream& stream, TensorView<const float> in, TensorView<float> out) override;
+  void backward(Stream& stream, TensorView<const float> in, TensorView<const float> out,
+                TensorView<const float> grad_out, TensorView<float> grad_in, bool accumulate_grad_in,
+                TensorView<float> grad_weights, TensorView<float> grad_bias) override;
 
  private:
   /// A matrix per plane of the transform: [tiles of a block][channels] or packed weights.

@@ -16,7 +16,6 @@ void check(const char* operation, const Shape& region, TensorView<const float> o
     throw_shape_error(operation, "canvas Q = " + std::to_string(region[1]) + " for N = " + std::to_string(patches[2]) +
                                      ": Q - N must be even and not negative");
   require_dense(operation, "offsets_px", offsets_px, {patches[0], patches[1], 2});
-  require_finite(operation, "offsets_px", offsets_px);
 }
 
 }  // namespace
@@ -28,6 +27,7 @@ void extract(Stream& stream, TensorView<const complex64> region, TensorView<cons
   require_contiguous("extract", "patches", patches);
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
+      require_finite("extract", "offsets_px", offsets_px);
       return cpu::extract(stream.device(), region, offsets_px, patches);
   }
 }
@@ -39,6 +39,7 @@ void extract_adjoint(Stream& stream, TensorView<const complex64> grad_patches, T
   require_contiguous("extract_adjoint", "grad_region", grad_region);
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
+      require_finite("extract_adjoint", "offsets_px", offsets_px);
       return cpu::extract_adjoint(stream.device(), grad_patches, offsets_px, grad_region);
   }
 }

@@ -17,7 +17,6 @@ void check(const char* operation, const MergeArgs& args, const Shape& patches, c
                                      ": Q - N must be even and not negative");
   require_dense(operation, "offsets_px", args.offsets_px, {patches[0], patches[1], 2});
   require_dense(operation, "weight", args.weight, {patches[2], patches[3]});
-  require_finite(operation, "offsets_px", args.offsets_px);
 }
 
 }  // namespace
@@ -28,6 +27,7 @@ void merge(Stream& stream, const MergeArgs& args, TensorView<const complex64> pa
   require_contiguous("merge", "region", region);
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
+      require_finite("merge", "offsets_px", args.offsets_px);
       return cpu::merge(stream.device(), args, patches, region);
   }
 }
@@ -39,6 +39,7 @@ void merge_adjoint(Stream& stream, const MergeArgs& args, TensorView<const compl
   require_contiguous("merge_adjoint", "grad_patches", grad_patches);
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
+      require_finite("merge_adjoint", "offsets_px", args.offsets_px);
       return cpu::merge_adjoint(stream.device(), args, grad_region, grad_patches);
   }
 }

@@ -13,7 +13,7 @@ inline constexpr float merge_epsilon = 1e-3F;
 /// patches [B,C,N,N] complex64, offsets_px [B,C,2] float32 [y,x], weight [N,N] float32 >= 0, region [B,Q,Q] complex64;
 /// Q-N even and >= 0, Pad puts (Q-N)/2 zeros on each side. numerator_weight is `weight`, or 1 where unmasked_numerator
 /// (the reference's rule, kept for comparison with it). Contiguous. Linear in patches. Error(shape): shapes differ, Q-N
-/// odd or negative; Error(numeric): an offset that is not finite. Source: section 0.6, 4.
+/// odd or negative; Error(numeric), on the CPU: an offset that is not finite. Source: section 0.6, 4.
 struct MergeArgs {
   TensorView<const float> offsets_px;
   TensorView<const float> weight;

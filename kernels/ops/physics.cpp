@@ -69,9 +69,9 @@ PhysicsResult Physics::run(Stream& stream, const PhysicsInputs& inputs, TensorVi
   }
   if (!(stream.device() == impl_->device))
     throw Error(ErrorKind::device, "physics: the stream is of another device than the operation was made for");
-  require_finite("physics", "offsets_px", inputs.offsets_px);
   switch (impl_->device.kind()) {
     case DeviceKind::cpu:
+      require_finite("physics", "offsets_px", inputs.offsets_px);
       return impl_->cpu_body->run(inputs, grad_amplitude, grad_phase);
   }
   return {};

@@ -8,7 +8,7 @@ namespace ptyfuse::ops {
 /// point (X/Z, Y/Z); out[n,y,x] = bilinear sample of in[n] there, corners outside contribute 0, weights are not
 /// renormalised; a point with |Z| < 1e-12 gives 0. in [n,H,W], out [n,Ho,Wo] complex64, contiguous; homography [n,3,3]
 /// float64. Linear in `in`. The translation by t is the matrix [1 0 -tx; 0 1 -ty; 0 0 1] and agrees with translate().
-/// Error(shape): shapes differ; Error(numeric): an entry that is not finite.
+/// Error(shape): shapes differ; Error(numeric), on the CPU: an entry that is not finite.
 void projective(Stream& stream, TensorView<const complex64> in, TensorView<const double> homography,
                 TensorView<complex64> out);
 

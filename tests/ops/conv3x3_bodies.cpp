@@ -50,11 +50,13 @@ Result run_body(const Conv3x3Spec& spec, int threads, bool accumulate, Make make
   Tensor<float> out(device, out_shape, "out"), grad_in(device, in_shape, "grad_in");
   Tensor<float> grad_weights(device, weights_shape, "grad_weights"), grad_bias(device, bias_shape, "grad_bias");
   const std::unique_ptr<ops::Conv3x3Body> conv = make(device);
-  conv->set_weights(weights.view(), bias.view());
-  conv->forward(in.view(), out.view());
-  conv->backward(in.view(), out.view(), grad_out.view(), grad_in.view(), false, grad_weights.view(), grad_bias.view());
+  conv->set_weights(stream, weights.view(), bias.view());
+  conv->forward(stream, in.view(), out.view());
+  conv->backward(stream, in.view(), out.view(), grad_out.view(), grad_in.view(), false, grad_weights.view(),
+                 grad_bias.view());
   if (accumulate)
-    conv->backward(in.view(), out.view(), grad_out.view(), grad_in.view(), true, grad_weights.view(), grad_bias.view());
+    conv->backward(stream, in.view(), out.view(), grad_out.view(), grad_in.view(), true, grad_weights.view(),
+                   grad_bias.view());
   return {download(stream, out), download(stream, grad_in), download(stream, grad_weights),
           download(stream, grad_bias)};
 }
