@@ -1,5 +1,7 @@
 #include "kernels/ops/absolute_error.h"
 
+#include "kernels/ops/argument_checks.h"
+
 namespace ptyfuse::ops {
 namespace cpu {
 double absolute_error(Stream& stream, TensorView<const float> value, TensorView<const float> target,
@@ -8,12 +10,9 @@ double absolute_error(Stream& stream, TensorView<const float> value, TensorView<
 
 double absolute_error(Stream& stream, TensorView<const float> value, TensorView<const float> target,
                       TensorView<float> grad_value) {
-  const bool gradient = grad_value.data() != nullptr;
-  if (!(value.shape() == target.shape()) || (gradient && !(grad_value.shape() == value.shape())))
-    throw_shape_error("absolute_error", "value " + value.shape().str() + ", target " + target.shape().str() +
-                                            ", gradient " + grad_value.shape().str() + "; expected equal shapes");
-  if (!value.contiguous() || !target.contiguous() || (gradient && !grad_value.contiguous()))
-    throw_shape_error("absolute_error", "value, target and gradient must be contiguous");
+  require_contiguous("absolute_error", "value", value);
+  require_dense("absolute_error", "target", target, value.shape());
+  if (grad_value) require_dense("absolute_error", "grad_value", grad_value, value.shape());
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::absolute_error(stream, value, target, grad_value);

@@ -4,18 +4,18 @@
 #include <string>
 
 #include "kernels/ops/adam_cpu.h"
+#include "kernels/ops/argument_checks.h"
 
 namespace ptyfuse::ops {
 
 void adam(Stream& stream, const AdamSettings& settings, int64_t step, TensorView<const float> gradient,
           TensorView<float> weights, TensorView<float> m, TensorView<float> v) {
   if (step < 1) throw_shape_error("adam", "step " + std::to_string(step) + ", expected 1 or more");
-  if (gradient.rank() != 1 || !(weights.shape() == gradient.shape()) || !(m.shape() == gradient.shape()) ||
-      !(v.shape() == gradient.shape()))
-    throw_shape_error("adam", "gradient " + gradient.shape().str() + ", weights " + weights.shape().str() + ", m " +
-                                  m.shape().str() + ", v " + v.shape().str() + ", expected four of one length");
-  if (!gradient.contiguous() || !weights.contiguous() || !m.contiguous() || !v.contiguous())
-    throw_shape_error("adam", "a view is not contiguous");
+  require_rank("adam", "gradient", gradient, 1);
+  require_contiguous("adam", "gradient", gradient);
+  require_dense("adam", "weights", weights, gradient.shape());
+  require_dense("adam", "m", m, gradient.shape());
+  require_dense("adam", "v", v, gradient.shape());
   const double t = static_cast<double>(step);
   const double rate =
       settings.learning_rate * std::sqrt(1 - std::pow(settings.beta2, t)) / (1 - std::pow(settings.beta1, t));

@@ -1,14 +1,15 @@
 #include "kernels/ops/add.h"
 
+#include "kernels/ops/argument_checks.h"
+
 namespace ptyfuse::ops {
 namespace cpu {
 void add(Stream& stream, TensorView<const float> in, TensorView<float> out);
 }
 
 void add(Stream& stream, TensorView<const float> in, TensorView<float> out) {
-  if (!(in.shape() == out.shape()) || !in.contiguous() || !out.contiguous())
-    throw_shape_error(
-        "add", "in " + in.shape().str() + " and out " + out.shape().str() + "; expected equal shapes, both contiguous");
+  require_contiguous("add", "in", in);
+  require_dense("add", "out", out, in.shape());
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::add(stream, in, out);

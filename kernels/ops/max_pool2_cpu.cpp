@@ -8,6 +8,11 @@ namespace {
 // Below this many values of the input a thread is not worth waking.
 constexpr int64_t grain_values = 16384;
 
+// std::max would drop a NaN in its second place.
+inline float larger(float a, float b) {
+  return b <= a || a != a ? a : b;
+}
+
 int64_t grain_rows(const Shape& in) {
   return 1 + grain_values / std::max<int64_t>(1, 2 * in[2] * in[3]);
 }
@@ -23,8 +28,8 @@ void max_pool2(const Device& device, TensorView<const float> in, TensorView<floa
         float* o = out.data() + (r * width + x) * channels;
 #pragma omp simd
         for (int64_t c = 0; c < channels; ++c) {
-          const float upper = std::max(a[c], a[channels + c]), lower = std::max(a[row + c], a[row + channels + c]);
-          o[c] = std::max(upper, lower);
+          const float upper = larger(a[c], a[channels + c]), lower = larger(a[row + c], a[row + channels + c]);
+          o[c] = larger(upper, lower);
         }
       }
   });

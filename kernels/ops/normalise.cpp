@@ -1,11 +1,12 @@
 #include "kernels/ops/normalise.h"
 
+#include "kernels/ops/argument_checks.h"
 #include "kernels/ops/normalise_cpu.h"
 
 namespace ptyfuse::ops {
 
 double sum_of_squares(Stream& stream, TensorView<const float> in) {
-  if (!in.contiguous()) throw_shape_error("sum_of_squares", "view of " + in.shape().str() + " is not contiguous");
+  require_contiguous("sum_of_squares", "in", in);
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::sum_of_squares(stream, in);
@@ -14,10 +15,8 @@ double sum_of_squares(Stream& stream, TensorView<const float> in) {
 }
 
 void scale(Stream& stream, TensorView<const float> in, float factor, TensorView<float> out) {
-  if (!(in.shape() == out.shape()))
-    throw_shape_error("scale", "output of shape " + out.shape().str() + ", expected " + in.shape().str());
-  if (!in.contiguous() || !out.contiguous())
-    throw_shape_error("scale", "a view of " + in.shape().str() + " is not contiguous");
+  require_contiguous("scale", "in", in);
+  require_dense("scale", "out", out, in.shape());
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::scale(stream, in, factor, out);

@@ -1,16 +1,10 @@
 #include "kernels/ops/rpie.h"
 
+#include "kernels/ops/argument_checks.h"
 #include "kernels/ops/rpie_cpu.h"
 
 namespace ptyfuse::ops {
 namespace {
-
-template <class T>
-void check(const char* operation, const char* name, const TensorView<T>& view, const Shape& expected) {
-  if (!(view.shape() == expected))
-    throw_shape_error(operation, std::string(name) + " is " + view.shape().str() + ", expected " + expected.str());
-  if (!view.contiguous()) throw_shape_error(operation, std::string(name) + ": expected contiguous memory");
-}
 
 // [b,K,N,N], or [K,N,N] for one axis less.
 void check_stack(const char* operation, const char* name, const TensorView<const complex64>& view, int rank) {
@@ -18,28 +12,28 @@ void check_stack(const char* operation, const char* name, const TensorView<const
   if (view.rank() != rank || s[rank - 1] != s[rank - 2] || s[rank - 3] < 1 || s[rank - 1] < 1)
     throw_shape_error(operation, std::string(name) + " is " + s.str() + ", expected " +
                                      (rank == 4 ? "[b,K,N,N]" : "[K,N,N]") + " with K and N at least 1");
-  check(operation, name, view, s);
+  require_contiguous(operation, name, view);
 }
 
 void check_object(const char* operation, const TensorView<const complex64>& object) {
-  if (object.rank() != 2) throw_shape_error(operation, "object is " + object.shape().str() + ", expected [H,W]");
-  check(operation, "object", object, object.shape());
+  require_rank(operation, "object", object, 2);
+  require_contiguous(operation, "object", object);
 }
 
 void check_batch(const char* operation, const RpieBatch& batch, int64_t count) {
-  check(operation, "corner", batch.corner, {count, 2});
-  check(operation, "probe_index", batch.probe_index, {count});
+  require_dense(operation, "corner", batch.corner, {count, 2});
+  require_dense(operation, "probe_index", batch.probe_index, {count});
 }
 
 void check_probes(const char* operation, const TensorView<const complex64>& probes, const Shape& waves) {
-  if (probes.rank() != 4) throw_shape_error(operation, "probes is " + probes.shape().str() + ", expected [S,K,N,N]");
-  check(operation, "probes", probes, {probes.extent(0), waves[1], waves[2], waves[3]});
+  require_rank(operation, "probes", probes, 4);
+  require_dense(operation, "probes", probes, {probes.extent(0), waves[1], waves[2], waves[3]});
 }
 
 void check_measured(const char* operation, const TensorView<const float>& amplitude,
                     const TensorView<const uint8_t>& mask, const Shape& spectra) {
-  check(operation, "amplitude", amplitude, {spectra[0], spectra[2], spectra[3]});
-  if (mask) check(operation, "mask", mask, {spectra[2], spectra[3]});
+  require_dense(operation, "amplitude", amplitude, {spectra[0], spectra[2], spectra[3]});
+  if (mask) require_dense(operation, "mask", mask, {spectra[2], spectra[3]});
 }
 
 }  // namespace
@@ -49,8 +43,8 @@ void shift_spectra(Stream& stream, TensorView<const complex64> spectra, TensorVi
   constexpr auto name = "shift_spectra";
   check_stack(name, "spectra", spectra, 3);
   check_stack(name, "out", out, 4);
-  check(name, "out", out, {out.extent(0), spectra.extent(0), spectra.extent(1), spectra.extent(2)});
-  check(name, "shift_px", shift_px, {out.extent(0), 2});
+  require_dense(name, "out", out, {out.extent(0), spectra.extent(0), spectra.extent(1), spectra.extent(2)});
+  require_dense(name, "shift_px", shift_px, {out.extent(0), 2});
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::shift_spectra(stream.device(), spectra, shift_px, out);
@@ -61,8 +55,8 @@ void sum_shifted_back(Stream& stream, TensorView<const complex64> spectra, Tenso
                       TensorView<complex64> out) {
   constexpr auto name = "sum_shifted_back";
   check_stack(name, "spectra", spectra, 4);
-  check(name, "out", out, {spectra.extent(1), spectra.extent(2), spectra.extent(3)});
-  check(name, "shift_px", shift_px, {spectra.extent(0), 2});
+  require_dense(name, "out", out, {spectra.extent(1), spectra.extent(2), spectra.extent(3)});
+  require_dense(name, "shift_px", shift_px, {spectra.extent(0), 2});
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::sum_shifted_back(stream.device(), spectra, shift_px, out);
@@ -98,7 +92,7 @@ void modulus_residual(Stream& stream, TensorView<const complex64> spectra, Tenso
   constexpr auto name = "modulus_residual";
   check_stack(name, "spectra", spectra, 4);
   check_measured(name, amplitude, mask, spectra.shape());
-  check(name, "sums", sums, {spectra.extent(0), 2});
+  require_dense(name, "sums", sums, {spectra.extent(0), 2});
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::modulus_residual(stream.device(), spectra, amplitude, mask, sums);
@@ -126,7 +120,7 @@ void weigh_by_object(Stream& stream, TensorView<const complex64> object, const R
   check_stack(name, "differences", differences, 4);
   check_object(name, object);
   check_batch(name, batch, differences.extent(0));
-  check(name, "out", out, differences.shape());
+  require_dense(name, "out", out, differences.shape());
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::weigh_by_object(stream.device(), object, batch, differences, out);
@@ -134,8 +128,8 @@ void weigh_by_object(Stream& stream, TensorView<const complex64> object, const R
 }
 
 void add_scaled(Stream& stream, TensorView<const complex64> in, float factor, TensorView<complex64> sum) {
-  check("add_scaled", "in", in, in.shape());
-  check("add_scaled", "sum", sum, in.shape());
+  require_contiguous("add_scaled", "in", in);
+  require_dense("add_scaled", "sum", sum, in.shape());
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::add_scaled(stream.device(), in, factor, sum);

@@ -1,5 +1,6 @@
 #include "kernels/ops/upsample2.h"
 
+#include "kernels/ops/argument_checks.h"
 #include "kernels/ops/upsample2_cpu.h"
 
 namespace ptyfuse::ops {
@@ -7,13 +8,10 @@ namespace {
 
 void check(const char* operation, const char* small_name, const TensorView<const float>& small, const char* large_name,
            const TensorView<const float>& large) {
+  require_rank(operation, small_name, small, 4);
+  require_contiguous(operation, small_name, small);
   const Shape& s = small.shape();
-  if (s.rank() != 4) throw_shape_error(operation, std::string(small_name) + " is " + s.str() + ", expected [B,H,W,C]");
-  const Shape expected{s[0], 2 * s[1], 2 * s[2], s[3]};
-  if (!(large.shape() == expected))
-    throw_shape_error(operation, std::string(large_name) + " is " + large.shape().str() + ", expected " +
-                                     expected.str() + " for " + small_name + " " + s.str());
-  if (!small.contiguous() || !large.contiguous()) throw_shape_error(operation, "expected contiguous memory");
+  require_dense(operation, large_name, large, {s[0], 2 * s[1], 2 * s[2], s[3]});
 }
 
 }  // namespace

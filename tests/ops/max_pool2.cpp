@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <random>
 
 #include "tests/support/compare.h"
@@ -70,6 +71,19 @@ TEST(max_pool2, hand_checked) {
   EXPECT_EQ(download(stream, grad_in), (std::vector<float>{0, 10, 20, 0, 0, 0, 0, 0}));
 }
 
+TEST(max_pool2, a_value_that_is_not_a_number_shows_wherever_it_stands) {
+  const Device device = test_device();
+  Stream stream(device);
+  for (size_t place = 0; place < 4; ++place) {
+    std::vector<float> host{1, 5, INFINITY, -3};
+    host[place] = NAN;
+    const Tensor<float> in = upload<float>(stream, {1, 2, 2, 1}, host);
+    Tensor<float> out(device, {1, 1, 1, 1}, "out");
+    ops::max_pool2(stream, in.view(), out.view());
+    EXPECT_TRUE(std::isnan(download(stream, out)[0])) << "at " << place;
+  }
+}
+
 TEST(max_pool2, gradient_agrees_with_central_differences) {
   const Device device = test_device();
   Stream stream(device);
@@ -122,7 +136,7 @@ TEST(max_pool2, says_what_does_not_fit) {
   EXPECT_EQ(message([&] { ops::max_pool2_backward(stream, in.view(), out.view(), out.view(), out.view()); }),
             "max_pool2_backward: grad_in is [1, 2, 2, 2], expected [1, 4, 4, 2]");
   EXPECT_EQ(message([&] { ops::max_pool2(stream, in.view().slice(3, 0, 1), out.view().slice(3, 0, 1)); }),
-            "max_pool2: in: expected contiguous memory");
+            "max_pool2: in [1, 4, 4, 1] is not contiguous");
 }
 
 TEST(max_pool2, costs_what_the_contract_says) {

@@ -93,14 +93,13 @@ TEST(scale, multiplies_each_element) {
 TEST(scale, says_what_does_not_fit) {
   Stream stream(test_device());
   Tensor<float> a(stream.device(), {4, 5}, "a"), b(stream.device(), {5, 4}, "b");
-  EXPECT_EQ(error_message([&] { ops::scale(stream, a.view(), 1, b.view()); }),
-            "scale: output of shape [5, 4], expected [4, 5]");
+  EXPECT_EQ(error_message([&] { ops::scale(stream, a.view(), 1, b.view()); }), "scale: out is [5, 4], expected [4, 5]");
   EXPECT_EQ(error_message([&] { ops::scale(stream, a.view().slice(1, 0, 2), 1, a.view().slice(1, 0, 2)); }),
-            "scale: a view of [4, 2] is not contiguous");
+            "scale: in [4, 2] is not contiguous");
   EXPECT_EQ(error_message([&] {
               ops::sum_of_squares(stream, a.view().permute({1, 0}));
             }),
-            "sum_of_squares: view of [5, 4] is not contiguous");
+            "sum_of_squares: in [5, 4] is not contiguous");
 }
 
 TEST(normalise, names_its_cost) {

@@ -76,11 +76,10 @@ TEST(upsample2, says_what_does_not_fit) {
     return "no error";
   };
   EXPECT_EQ(message([&] { ops::upsample2(stream, in.view(), out.view()); }),
-            "upsample2: out is [1, 4, 5, 4], expected [1, 4, 6, 4] for in [1, 2, 3, 4]");
+            "upsample2: out is [1, 4, 5, 4], expected [1, 4, 6, 4]");
   EXPECT_EQ(message([&] { ops::upsample2_adjoint(stream, out.view(), in.view()); }),
-            "upsample2_adjoint: grad_out is [1, 4, 5, 4], expected [1, 4, 6, 4] for grad_in [1, 2, 3, 4]");
-  EXPECT_EQ(message([&] { ops::upsample2(stream, flat.view(), out.view()); }),
-            "upsample2: in is [4], expected [B,H,W,C]");
+            "upsample2_adjoint: grad_out is [1, 4, 5, 4], expected [1, 4, 6, 4]");
+  EXPECT_EQ(message([&] { ops::upsample2(stream, flat.view(), out.view()); }), "upsample2: in is [4], expected 4 axes");
 }
 
 TEST(upsample2, costs_what_the_contract_says) {
