@@ -238,11 +238,13 @@ void TrainingGraph::parameters_changed() {
 }
 
 TrainingResult TrainingGraph::step(Stream& stream) {
+  impl_->binding.loss_only = false;
   impl_->input.tape.forward(stream);
   impl_->input.tape.backward(stream);
   return impl_->result();
 }
 TrainingResult TrainingGraph::evaluate(Stream& stream) {
+  impl_->binding.loss_only = true;
   impl_->input.tape.forward(stream);
   return impl_->result();
 }

@@ -28,8 +28,10 @@ class PhysicsLossNode final : public Node {
   void forward(Stream& stream, const Tape& tape) override {
     binding_->inputs.amplitude = patches(tape.value(amplitude_));
     binding_->inputs.phase = patches(tape.value(phase_));
+    const bool training = !binding_->loss_only;
     binding_->result =
-        physics_->run(stream, binding_->inputs, patches(grad_amplitude_.view(tape)), patches(grad_phase_.view(tape)));
+        physics_->run(stream, binding_->inputs, training ? patches(grad_amplitude_.view(tape)) : TensorView<float>(),
+                      training ? patches(grad_phase_.view(tape)) : TensorView<float>());
   }
   void backward(Stream& stream, const Tape& tape) override {
     grad_amplitude_.finish(stream, tape);
