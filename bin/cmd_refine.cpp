@@ -5,6 +5,7 @@
 #include "bin/scan_hints.h"
 #include "engine/frame_range.h"
 #include "engine/pictures.h"
+#include "engine/probe.h"
 #include "engine/refine_options.h"
 #include "engine/refine_output.h"
 
@@ -75,24 +76,12 @@ class RefineCommand : public Command {
 
  private:
   RefineState starting_state(const io::ScanInfo& info, double counts) const {
-    io::ComplexImage probe = setup_.probe.empty() ? info.probe : io::read_complex_image(setup_.probe, "probe");
-    if (setup_.start == "flat") {
-      check_probe(probe, info);
-      return flat_start(info, probe, counts);
-    }
+    if (setup_.start == "flat") return flat_start(info, choose_probe(setup_.probe, info), counts);
     const io::Reconstruction start = io::read_reconstruction(setup_.start);
-    if (setup_.probe.empty() && !start.probe.empty()) probe = start.probe;
-    check_probe(probe, info);
-    return start_from_object(info, start.object, start.weight, start.origin_px, probe, counts);
-  }
-
-  static void check_probe(const io::ComplexImage& probe, const io::ScanInfo& info) {
-    if (probe.empty())
-      throw Error(ErrorKind::shape, info.path + ": probe: the scan has none; name one with --probe FILE[:DATASET]");
-    if (probe.height != info.side_px || probe.width != info.side_px)
-      throw Error(ErrorKind::shape, info.path + ": the probe has " + std::to_string(probe.height) + " x " +
-                                        std::to_string(probe.width) + " pixels, the patterns have " +
-                                        std::to_string(info.side_px) + "; name another with --probe FILE[:DATASET]");
+    const bool take_its_probe = setup_.probe.empty() && !start.probe.empty();
+    if (take_its_probe) require_probe(info, start.probe, setup_.start);
+    return start_from_object(info, start.object, start.weight, start.origin_px,
+                             take_its_probe ? start.probe : choose_probe(setup_.probe, info), counts);
   }
 
   std::string scan_, output_, picture_;

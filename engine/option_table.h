@@ -16,7 +16,7 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-enum class OptionKind { integer, real, toggle, flag, text };
+enum class OptionKind { integer, real, flag, text };
 
 /// One setting by its command-line name: what it means, how to set it from text and how to print it.
 struct Option {

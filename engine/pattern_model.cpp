@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/object_patch.h"
+
 namespace ptyfuse {
 
 PatternModel::PatternModel(const Device& device, const io::ComplexImage& objects, const io::ComplexImage& probe,
@@ -14,39 +16,6 @@ PatternModel::PatternModel(const Device& device, const io::ComplexImage& objects
       fields_(device, {largest_piece, probe.width, probe.width}, "exit waves"),
       patches_host_(static_cast<size_t>(fields_.elements())),
       fields_host_(patches_host_.size()) {}
-
-void PatternModel::cut_patch(std::array<double, 2> position_px, int32_t object, complex64* out) const {
-  const int64_t side = probe_->width, height = objects_->height, width = objects_->width;
-  const complex64* image = objects_->data.data() + object * height * width;
-  const double corner_y = position_px[0] - static_cast<double>(side / 2);
-  const double corner_x = position_px[1] - static_cast<double>(side / 2);
-  const auto y0 = static_cast<int64_t>(std::floor(corner_y)), x0 = static_cast<int64_t>(std::floor(corner_x));
-  const auto ty = static_cast<float>(corner_y - static_cast<double>(y0));
-  const auto tx = static_cast<float>(corner_x - static_cast<double>(x0));
-  const bool between = ty != 0 || tx != 0;
-  const int64_t reach = between ? side + 1 : side;
-  if (y0 >= 0 && x0 >= 0 && y0 + reach <= height && x0 + reach <= width) {
-    for (int64_t y = 0; y < side; ++y) {
-      const complex64* row = image + (y0 + y) * width + x0;
-      complex64* to = out + y * side;
-      if (!between) {
-        std::copy_n(row, side, to);
-        continue;
-      }
-      for (int64_t x = 0; x < side; ++x)
-        to[x] = (1 - ty) * ((1 - tx) * row[x] + tx * row[x + 1]) +
-                ty * ((1 - tx) * row[width + x] + tx * row[width + x + 1]);
-    }
-    return;
-  }
-  const auto at = [&](int64_t y, int64_t x) {
-    return y >= 0 && y < height && x >= 0 && x < width ? image[y * width + x] : complex64();
-  };
-  for (int64_t y = 0; y < side; ++y)
-    for (int64_t x = 0; x < side; ++x)
-      out[y * side + x] = (1 - ty) * ((1 - tx) * at(y0 + y, x0 + x) + tx * at(y0 + y, x0 + x + 1)) +
-                          ty * ((1 - tx) * at(y0 + y + 1, x0 + x) + tx * at(y0 + y + 1, x0 + x + 1));
-}
 
 void PatternModel::amplitudes(std::span<const std::array<double, 2>> positions_px,
                               std::span<const int32_t> object_index, std::span<float> out) {
@@ -64,7 +33,10 @@ void PatternModel::amplitudes(std::span<const std::array<double, 2>> positions_p
       for (int64_t n = begin; n < end; ++n) {
         complex64* patch = patches_host_.data() + n * pixels;
         complex64* field = fields_host_.data() + n * pixels;
-        if (mode == 0) cut_patch(positions_px[static_cast<size_t>(n)], object_index[static_cast<size_t>(n)], patch);
+        const auto frame = static_cast<size_t>(n);
+        if (mode == 0)
+          cut_patch(*objects_, object_index[frame], positions_px[frame], probe_->width,
+                    std::span(patch, static_cast<size_t>(pixels)));
         for (int64_t i = 0; i < pixels; ++i) field[i] = patch[i] * probe[i];
       }
     });
@@ -97,10 +69,11 @@ double PatternModel::mean_power(std::span<const std::array<double, 2>> positions
     device_.parallel_for(std::min(between_looks, frames - first), 1, [&](int64_t begin, int64_t end, int) {
       std::vector<complex64> patch(static_cast<size_t>(pixels));
       for (int64_t n = first + begin; n < first + end; ++n) {
-        cut_patch(positions_px[static_cast<size_t>(n)], object_index[static_cast<size_t>(n)], patch.data());
+        const auto frame = static_cast<size_t>(n);
+        cut_patch(*objects_, object_index[frame], positions_px[frame], probe_->width, patch);
         double sum = 0;
         for (size_t i = 0; i < patch.size(); ++i) sum += illumination[i] * std::norm(std::complex<double>(patch[i]));
-        power[static_cast<size_t>(n)] = sum;
+        power[frame] = sum;
       }
     });
   }

@@ -27,9 +27,6 @@ class PatternModel {
                     const RunControl& control = {}) const;
 
  private:
-  /// The object patch of one frame, [N*N].
-  void cut_patch(std::array<double, 2> position_px, int32_t object, complex64* out) const;
-
   Device device_;
   const io::ComplexImage* objects_;
   const io::ComplexImage* probe_;

@@ -189,10 +189,4 @@ Figure learning_page(const std::string& title, std::span<const double> epochs, s
   return figure;
 }
 
-Figure residual_page(const std::string& title, std::span<const double> residual) {
-  Figure figure(title);
-  figure.add(residual_panel(residual));
-  return figure;
-}
-
 }  // namespace ptyfuse

@@ -21,7 +21,4 @@ io::Figure evaluation_page(const std::string& title, const Evaluation& evaluatio
 io::Figure learning_page(const std::string& title, std::span<const double> epochs, std::span<const double> loss,
                          std::span<const double> validation_loss, std::span<const double> learning_rate);
 
-/// R over sweeps, from sweep 0.
-io::Figure residual_page(const std::string& title, std::span<const double> residual);
-
 }  // namespace ptyfuse

@@ -1,5 +1,7 @@
 #include "engine/probe.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -19,12 +21,6 @@ void check_probe(const char* what, const io::ComplexImage& probe) {
   for (const auto& value : probe.data)
     if (!std::isfinite(value.real()) || !std::isfinite(value.imag()))
       throw Error(ErrorKind::numeric, std::string(what) + ": the probe has a value that is not finite");
-}
-
-double total_power(const io::ComplexImage& probe) {
-  double sum = 0;
-  for (const auto& value : probe.data) sum += std::norm(std::complex<double>(value));
-  return sum;
 }
 
 void scale_by(io::ComplexImage& probe, double factor) {
@@ -56,6 +52,30 @@ std::vector<double> default_disk(int64_t side_px, double scale) {
 }
 
 }  // namespace
+
+double total_power(const io::ComplexImage& probe) {
+  double sum = 0;
+  for (const auto& value : probe.data) sum += std::norm(std::complex<double>(value));
+  return sum;
+}
+
+void require_probe(const io::ScanInfo& scan, const io::ComplexImage& probe, const std::string& origin) {
+  constexpr const char* mend = "; name another with --probe FILE[:DATASET]";
+  if (probe.empty())
+    throw Error(ErrorKind::shape, origin + ": probe: the scan has none; name one with --probe FILE[:DATASET]");
+  if (probe.height != scan.side_px || probe.width != scan.side_px)
+    throw Error(ErrorKind::shape, fmt::format("{}: the probe has {} x {} pixels, the patterns have {} x {}{}", origin,
+                                              probe.height, probe.width, scan.side_px, scan.side_px, mend));
+  const double power = total_power(probe);
+  if (!std::isfinite(power)) throw Error(ErrorKind::numeric, origin + ": the probe is not finite" + mend);
+  if (power == 0) throw Error(ErrorKind::numeric, origin + ": the probe is zero everywhere" + mend);
+}
+
+io::ComplexImage choose_probe(const std::string& name, const io::ScanInfo& scan) {
+  io::ComplexImage probe = name.empty() ? scan.probe : io::read_complex_image(name, "probe");
+  require_probe(scan, probe, name.empty() ? scan.path : name);
+  return probe;
+}
 
 std::vector<float> probe_support(int64_t side_px) {
   check_side("probe_support", side_px);

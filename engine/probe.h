@@ -8,6 +8,16 @@
 
 namespace ptyfuse {
 
+/// sum |P|^2 over modes and pixels.
+double total_power(const io::ComplexImage& probe);
+
+/// Accepts a probe that goes with a scan's patterns: there is one, of their side, finite and not zero. Error(shape),
+/// Error(numeric): begins with `origin`, where the probe came from, and names --probe.
+void require_probe(const io::ScanInfo& scan, const io::ComplexImage& probe, const std::string& origin);
+
+/// The probe that --probe FILE[:DATASET] names, or the scan's where `name` is empty. Errors as require_probe().
+io::ComplexImage choose_probe(const std::string& name, const io::ScanInfo& scan);
+
 /// m[i,j] = hypot(i-N/2+.5, j-N/2+.5) < N/4: [N*N] of 0 and 1.
 std::vector<float> probe_support(int64_t side_px);
 
@@ -26,6 +36,8 @@ io::ComplexImage scale_probe_to_object(io::ComplexImage probe, double target = 0
 double power_outside_centre(const io::ComplexImage& probe);
 
 /// A guess from data, section 5 "Probe guess absent": mean_x is the mean normalised amplitude [N*N], DC at the centre.
+/// Here for comparison with the recorded results; no command starts from it, for it knows nothing of the probe's phase,
+/// and refinement does not mend that (perf/LOG.md).
 io::ComplexImage guess_probe(std::span<const float> mean_x, int64_t side_px);
 
 /// Section 7's probe pipeline: steps are applied in order, to every mode alike.

@@ -12,6 +12,8 @@
 
 #include "engine/frame_range.h"
 #include "engine/loader.h"
+#include "engine/patch_corner.h"
+#include "engine/probe.h"
 #include "engine/probe_modes.h"
 #include "engine/random.h"
 #include "kernels/device/buffer.h"
@@ -24,36 +26,9 @@ namespace {
 constexpr uint64_t order_stream = 0x726566696e65;
 // 16 GiB: beyond it positions are not in pixels.
 constexpr int64_t largest_canvas_px = int64_t{1} << 31;
-// A corner this little below a whole number is that number: positions come from sums and differences of doubles.
-constexpr double whole_px = 1e-6;
 
 [[noreturn]] void refuse(const std::string& message) {
   throw Error(ErrorKind::shape, "refine: " + message);
-}
-
-/// A patch's corner = whole pixels + fraction in [0, 1).
-struct Corner {
-  std::array<int64_t, 2> whole{0, 0};
-  std::array<float, 2> fraction{0, 0};
-};
-
-Corner corner_of(const std::array<double, 2>& centre_px, int64_t side_px) {
-  const int64_t middle = side_px / 2;
-  Corner out;
-  for (size_t axis = 0; axis < 2; ++axis) {
-    const double corner = centre_px[axis] - static_cast<double>(middle);
-    if (!(std::abs(corner) < 1e15)) refuse("a position is not finite; mend positions_px of the scan");
-    const double whole = std::floor(corner + whole_px);
-    out.whole[axis] = static_cast<int64_t>(whole);
-    out.fraction[axis] = static_cast<float>(std::max(0.0, corner - whole));
-  }
-  return out;
-}
-
-double total_power(const io::ComplexImage& image) {
-  double sum = 0;
-  for (const auto& v : image.data) sum += std::norm(std::complex<double>(v));
-  return sum;
 }
 
 bool all_finite(const io::ComplexImage& image) {
@@ -73,17 +48,6 @@ class Borrowed : public io::ScanReader {
  private:
   io::ScanReader& reader_;
 };
-
-void check_probe(const io::ScanInfo& scan, const io::ComplexImage& probe) {
-  if (probe.empty() || probe.depth < 1) refuse("no probe; name one with --probe FILE[:DATASET]");
-  if (probe.height != scan.side_px || probe.width != scan.side_px)
-    refuse("the probe is " + std::to_string(probe.height) + " x " + std::to_string(probe.width) + ", the frames are " +
-           std::to_string(scan.side_px) + " x " + std::to_string(scan.side_px) + "; name a fitting one with --probe");
-  const double power = total_power(probe);
-  if (!std::isfinite(power))
-    throw Error(ErrorKind::numeric, "refine: the probe is not finite; name another with --probe");
-  if (power == 0) throw Error(ErrorKind::numeric, "refine: the probe is zero; name another with --probe");
-}
 
 /// One run over a scan: everything on the device that sweeps need.
 class Refinement {
@@ -183,7 +147,7 @@ class Refinement {
 
   void place_frames(const RefineState& state) {
     for (int64_t f : frames_) {
-      Corner corner = corner_of(info_.positions_px[static_cast<size_t>(f)], side_);
+      PatchCorner corner = patch_corner(info_.positions_px[static_cast<size_t>(f)], side_);
       for (size_t axis = 0; axis < 2; ++axis) {
         const int64_t extent = axis == 0 ? state.object.height : state.object.width;
         corner.whole[axis] -= state.origin_px[axis];
@@ -310,7 +274,7 @@ class Refinement {
   Loader loader_;
   ops::Fft2 fft_;
   Random random_;
-  std::vector<Corner> corners_;  // of frames_, in the object's pixels
+  std::vector<PatchCorner> corners_;  // of frames_, in the object's pixels
 
   Tensor<complex64> object_, probe_, probe_spectra_, waves_;
   Tensor<float> amplitude_;
@@ -336,7 +300,7 @@ Canvas canvas_of(const io::ScanInfo& scan) {
   constexpr int64_t most = std::numeric_limits<int64_t>::max();
   std::array<int64_t, 2> low{most, most}, high{-most, -most};
   for (const auto& position : scan.positions_px) {
-    const Corner corner = corner_of(position, scan.side_px);
+    const PatchCorner corner = patch_corner(position, scan.side_px);
     for (size_t axis = 0; axis < 2; ++axis) {
       low[axis] = std::min(low[axis], corner.whole[axis]);
       high[axis] = std::max(high[axis], corner.whole[axis] + scan.side_px + (corner.fraction[axis] > 0 ? 1 : 0));
@@ -351,7 +315,7 @@ Canvas canvas_of(const io::ScanInfo& scan) {
 }
 
 RefineState empty_state(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts) {
-  check_probe(scan, probe);
+  require_probe(scan, probe, "refine");
   if (!(mean_counts > 0) || !std::isfinite(mean_counts))
     throw Error(ErrorKind::numeric, "refine: the mean counts of a pattern are " + std::to_string(mean_counts) +
                                         ", expected a positive number; choose other --frames");
@@ -380,7 +344,7 @@ void check_run(const io::ScanInfo& scan, const RefineConfig& config, const Refin
       if (scan.object_index[static_cast<size_t>(f)] != scan.object_index[static_cast<size_t>(frames[0])])
         refuse("frames " + std::to_string(frames[0]) + " and " + std::to_string(f) +
                " belong to different objects; choose those of one with --frames");
-  check_probe(scan, state.probe);
+  require_probe(scan, state.probe, "refine");
   if (state.object.depth != 1 || state.object.empty())
     refuse("the object has " + std::to_string(state.object.depth) + " images, expected one");
   if (!all_finite(state.object))

@@ -106,7 +106,7 @@ struct Trainer::Impl {
   void prepare_model() {
     double outside = 0;
     if (config.method == Method::pinn) {
-      probe = prepare_probe(config, choose_probe(config, info));
+      probe = prepare_probe(config, choose_probe(config.probe, info));
       outside = power_outside_centre(probe);
     }
     const GeneratorConfig shape = resolve_network(config, info.side_px, outside, device.cpu_features(), control);

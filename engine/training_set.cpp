@@ -7,6 +7,7 @@
 #include <set>
 
 #include "engine/forward_model.h"
+#include "engine/object_patch.h"
 #include "engine/probe.h"
 #include "engine/random.h"
 #include "engine/scan_set.h"
@@ -102,24 +103,6 @@ GeneratorConfig resolve_network(const TrainConfig& config, int64_t scan_side_px,
   return network;
 }
 
-io::ComplexImage choose_probe(const TrainConfig& config, const io::ScanInfo& scan) {
-  io::ComplexImage probe = config.probe.empty() ? scan.probe : io::read_complex_image(config.probe, "probe");
-  if (probe.empty())
-    throw Error(ErrorKind::shape, scan.path + ": probe: the scan has none; name one with --probe FILE[:DATASET]");
-  if (probe.height != scan.side_px || probe.width != scan.side_px)
-    throw Error(ErrorKind::shape,
-                fmt::format("{}: the probe has {} x {} pixels, the patterns have {} x {}; name another with "
-                            "--probe FILE[:DATASET]",
-                            config.probe.empty() ? scan.path : config.probe, probe.height, probe.width, scan.side_px,
-                            scan.side_px));
-  double power = 0;
-  for (const auto& p : probe.data) power += std::norm(std::complex<double>(p));
-  if (!(power > 0) || !std::isfinite(power))
-    throw Error(ErrorKind::shape, (config.probe.empty() ? scan.path : config.probe) +
-                                      ": probe: all zero or not finite; name another with --probe FILE[:DATASET]");
-  return probe;
-}
-
 io::ComplexImage prepare_probe(const TrainConfig& config, io::ComplexImage probe) {
   probe = config.probe_scale > 0 ? normalise_probe(std::move(probe), config.probe_scale)
                                  : scale_probe_to_object(std::move(probe));
@@ -188,29 +171,19 @@ std::vector<int64_t> frames_of(const Groups& groups, const std::vector<int64_t>&
 
 void truth_patches(const io::ScanInfo& scan, const std::vector<int64_t>& frames, std::vector<float>& amplitude,
                    std::vector<float>& phase) {
-  const int64_t n = scan.side_px, height = scan.object.height, width = scan.object.width;
-  amplitude.resize(frames.size() * static_cast<size_t>(n * n));
+  const auto pixels = static_cast<size_t>(scan.side_px * scan.side_px);
+  amplitude.resize(frames.size() * pixels);
   phase.resize(amplitude.size());
+  std::vector<std::complex<float>> patch(pixels);
   size_t at = 0;
   for (const int64_t frame : frames) {
-    const int32_t image = scan.object_index.empty() ? 0 : scan.object_index[static_cast<size_t>(frame)];
-    const std::complex<float>* object = scan.object.data.data() + int64_t{image} * height * width;
-    const PositionPx& centre = scan.positions_px[static_cast<size_t>(frame)];
-    const double y0 = centre[0] - static_cast<double>(n / 2), x0 = centre[1] - static_cast<double>(n / 2);
-    const double fy = y0 - std::floor(y0), fx = x0 - std::floor(x0);
-    const auto base_y = static_cast<int64_t>(std::floor(y0)), base_x = static_cast<int64_t>(std::floor(x0));
-    const auto pixel = [&](int64_t y, int64_t x) {
-      return y < 0 || y >= height || x < 0 || x >= width ? std::complex<double>()
-                                                         : std::complex<double>(object[y * width + x]);
-    };
-    for (int64_t i = 0; i < n; ++i) {
-      for (int64_t j = 0; j < n; ++j, ++at) {
-        const int64_t y = base_y + i, x = base_x + j;
-        const std::complex<double> value = (1 - fy) * ((1 - fx) * pixel(y, x) + fx * pixel(y, x + 1)) +
-                                           fy * ((1 - fx) * pixel(y + 1, x) + fx * pixel(y + 1, x + 1));
-        amplitude[at] = static_cast<float>(std::abs(value));
-        phase[at] = static_cast<float>(std::arg(value));
-      }
+    const auto f = static_cast<size_t>(frame);
+    cut_patch(scan.object, scan.object_index.empty() ? 0 : scan.object_index[f], scan.positions_px[f], scan.side_px,
+              patch);
+    for (const std::complex<float>& value : patch) {
+      amplitude[at] = std::abs(value);
+      phase[at] = std::arg(value);
+      ++at;
     }
   }
 }

@@ -31,9 +31,6 @@ Scales make_scales(const std::string& path, io::Domain domain, int64_t side_px, 
 GeneratorConfig resolve_network(const TrainConfig& config, int64_t scan_side_px, double power_outside,
                                 const CpuFeatures& features, const RunControl& control);
 
-/// The probe of --probe, or else the scan's. Error(shape): none to be had, of another side than the patterns, zero or
-/// not finite.
-io::ComplexImage choose_probe(const TrainConfig& config, const io::ScanInfo& scan);
 /// The probe scaled as config.probe_scale says, then cut to its support where config.probe_mask says so.
 io::ComplexImage prepare_probe(const TrainConfig& config, io::ComplexImage probe);
 

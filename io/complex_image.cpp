@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "io/file_kind.h"
 #include "io/npz_archive.h"
 #include "io/scan.h"
 #include "io/scan_parts.h"
@@ -25,19 +26,6 @@ Location split(const std::string& text) {
   const size_t colon = text.rfind(':');
   if (fs::exists(text, error) || colon == std::string::npos) return {text, ""};
   return {text.substr(0, colon), text.substr(colon + 1)};
-}
-
-std::string first_bytes(const std::string& path) {
-  std::error_code error;
-  if (!fs::exists(path, error)) throw FileError(path, "no such file");
-  if (fs::is_directory(path, error)) throw FileError(path, "is a folder; HDF5, NPZ or PNG was expected");
-  std::string bytes(8, '\0');
-  std::FILE* file = std::fopen(path.c_str(), "rb");
-  if (!file) throw FileError(path, "cannot be opened");
-  bytes.resize(std::fread(bytes.data(), 1, bytes.size(), file));
-  std::fclose(file);
-  if (bytes.empty()) throw FileError(path, "is empty (0 bytes); HDF5, NPZ or PNG was expected");
-  return bytes;
 }
 
 /// A PNG being read. libpng reports errors by longjmp, so the functions that call it hold no C++ objects of their own.
@@ -122,7 +110,7 @@ class PngFile {
 
 ComplexImage read_complex_image(const std::string& file_and_dataset, const std::string& fallback) {
   const auto [file, dataset] = split(file_and_dataset);
-  const std::string bytes = first_bytes(file);
+  const std::string bytes = first_bytes(file, "HDF5, NPZ or PNG");
   if (bytes.starts_with("\x89PNG")) {
     if (!dataset.empty()) throw FileError(file, "is a PNG, which has no dataset '" + dataset + "'");
     return PngFile(file).read();

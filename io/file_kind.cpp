@@ -1,6 +1,10 @@
 #include "io/file_kind.h"
 
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
+#include <memory>
 
 #include "io/hdf5.h"
 
@@ -20,6 +24,23 @@ FileKind file_kind(const std::string& path) {
   if (format == "ptyfuse-reconstruction") return FileKind::reconstruction;
   if (format == "ptyfuse-checkpoint") return FileKind::checkpoint;
   return FileKind::scan_or_other;
+}
+
+std::string first_bytes(const std::string& path, const std::string& expected) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status)) throw FileError(path, "no such file");
+  if (std::filesystem::is_directory(status)) {
+    const bool run = std::filesystem::exists(std::filesystem::path(path) / "model.h5", error);
+    throw FileError(path, std::string(run ? "is a run folder; " : "is a folder; ") + expected + " was expected");
+  }
+  if (std::filesystem::is_fifo(status)) throw FileError(path, "is a pipe; " + expected + " was expected");
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
+  if (!file) throw FileError(path, std::string("cannot be opened: ") + std::strerror(errno));
+  std::string bytes(8, '\0');
+  bytes.resize(std::fread(bytes.data(), 1, bytes.size(), file.get()));
+  if (bytes.empty()) throw FileError(path, "is empty (0 bytes); " + expected + " was expected");
+  return bytes;
 }
 
 }  // namespace ptyfuse::io

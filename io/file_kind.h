@@ -9,4 +9,8 @@ enum class FileKind { folder, reconstruction, checkpoint, scan_or_other };
 /// FileError: nothing of that name.
 FileKind file_kind(const std::string& path);
 
+/// Up to eight bytes from an input file's beginning. FileError: nothing of that name, a folder, a pipe, empty or not
+/// readable; `expected` says what it should be ("a scan file (HDF5) or NPZ").
+std::string first_bytes(const std::string& path, const std::string& expected);
+
 }  // namespace ptyfuse::io

@@ -239,17 +239,7 @@ void File::close() {
 #define PTYFUSE_INSTANTIATE(T)                                                                               \
   template Dataset File::create_dataset<T>(const std::string&, const std::vector<int64_t>&, const Storage&); \
   template Dataset File::write<T>(const std::string&, const std::vector<int64_t>&, std::span<const T>, const Storage&);
-PTYFUSE_INSTANTIATE(uint8_t)
-PTYFUSE_INSTANTIATE(int8_t)
-PTYFUSE_INSTANTIATE(uint16_t)
-PTYFUSE_INSTANTIATE(int16_t)
-PTYFUSE_INSTANTIATE(uint32_t)
-PTYFUSE_INSTANTIATE(int32_t)
-PTYFUSE_INSTANTIATE(uint64_t)
-PTYFUSE_INSTANTIATE(int64_t)
-PTYFUSE_INSTANTIATE(float)
-PTYFUSE_INSTANTIATE(double)
-PTYFUSE_INSTANTIATE(std::complex<float>)
+PTYFUSE_FOR_EACH_ELEMENT(PTYFUSE_INSTANTIATE)
 #undef PTYFUSE_INSTANTIATE
 
 }  // namespace ptyfuse::io::h5

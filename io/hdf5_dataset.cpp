@@ -388,17 +388,7 @@ std::string Dataset::read_text() const {
   template void Dataset::read<T>(std::span<T>) const;                        \
   template void Dataset::read_rows<T>(int64_t, int64_t, std::span<T>) const; \
   template void Dataset::write_rows<T>(int64_t, int64_t, std::span<const T>);
-PTYFUSE_INSTANTIATE(uint8_t)
-PTYFUSE_INSTANTIATE(int8_t)
-PTYFUSE_INSTANTIATE(uint16_t)
-PTYFUSE_INSTANTIATE(int16_t)
-PTYFUSE_INSTANTIATE(uint32_t)
-PTYFUSE_INSTANTIATE(int32_t)
-PTYFUSE_INSTANTIATE(uint64_t)
-PTYFUSE_INSTANTIATE(int64_t)
-PTYFUSE_INSTANTIATE(float)
-PTYFUSE_INSTANTIATE(double)
-PTYFUSE_INSTANTIATE(std::complex<float>)
+PTYFUSE_FOR_EACH_ELEMENT(PTYFUSE_INSTANTIATE)
 #undef PTYFUSE_INSTANTIATE
 
 }  // namespace ptyfuse::io::h5

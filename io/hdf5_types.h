@@ -25,6 +25,13 @@ struct IsComplex : std::false_type {};
 template <class T>
 struct IsComplex<std::complex<T>> : std::true_type {};
 
+/// DO(T) for every element type that datasets are read and written as.
+// clang-format off
+#define PTYFUSE_FOR_EACH_ELEMENT(DO)                                                             \
+  DO(uint8_t) DO(int8_t) DO(uint16_t) DO(int16_t) DO(uint32_t) DO(int32_t) DO(uint64_t) DO(int64_t) \
+  DO(float) DO(double) DO(std::complex<float>)
+// clang-format on
+
 /// The library's type for a plain number.
 template <class T>
 hid_t native_number() {

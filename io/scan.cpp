@@ -1,38 +1,14 @@
 #include "io/scan.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
 
+#include "io/file_kind.h"
 #include "io/scan_parts.h"
 
 namespace ptyfuse::io {
 
 namespace {
-
-namespace fs = std::filesystem;
-
-/// First bytes of a file; FileError where there are none to read.
-std::string first_bytes(const std::string& path) {
-  std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  if (!fs::exists(status)) throw FileError(path, "no such file");
-  if (fs::is_directory(status))
-    throw FileError(path, fs::exists(fs::path(path) / "model.h5", error)
-                              ? "is a run folder; a scan file was expected"
-                              : "is a folder; a scan file (HDF5) or NPZ was expected");
-  if (fs::is_fifo(status)) throw FileError(path, "is a pipe; a scan file (HDF5) or NPZ was expected");
-  std::FILE* file = std::fopen(path.c_str(), "rb");
-  if (!file) throw FileError(path, std::string("cannot be opened: ") + std::strerror(errno));
-  std::string bytes(8, '\0');
-  bytes.resize(std::fread(bytes.data(), 1, bytes.size(), file));
-  std::fclose(file);
-  if (bytes.empty()) throw FileError(path, "is empty (0 bytes); a scan file (HDF5) or NPZ was expected");
-  return bytes;
-}
 
 bool is_hdf5(const std::string& path) {
   h5::Lock lock;
@@ -57,7 +33,7 @@ class MemoryScan final : public ScanReader {
 }  // namespace
 
 std::unique_ptr<ScanReader> open_scan(const std::string& path, const ScanHints& hints) {
-  const std::string bytes = first_bytes(path);
+  const std::string bytes = first_bytes(path, "a scan file (HDF5) or NPZ");
   if (bytes.starts_with("PK")) return open_npz_scan(path, hints);
   if (is_hdf5(path) || bytes.starts_with("\x89HDF")) return open_hdf5_scan(path, hints);
   if (bytes.starts_with("\x93NUMPY"))

@@ -67,12 +67,11 @@ TEST(pictures, evaluation_has_three_rows_also_where_figures_are_undefined) {
   EXPECT_GT(undefined[1], 1500);
 }
 
-TEST(pictures, learning_and_residual) {
+TEST(pictures, learning) {
   const std::vector<double> epochs{1, 2, 3}, loss{-5, -6, -6.5}, none{NAN, NAN, NAN}, rate{1e-3, 1e-3, 5e-4};
   const auto with_rate = page_size(learning_page("run", epochs, loss, none, rate));
   const auto without = page_size(learning_page("run", epochs, loss, loss, {}));
   EXPECT_GT(with_rate[0], without[0] + 500);
-  EXPECT_GT(page_size(residual_page("R", loss))[0], 500);
   EXPECT_GT(page_size(learning_page("run", {}, {}, {}, {}))[0], 500) << "before the first epoch";
 }
 

@@ -8,6 +8,7 @@
 #include <numbers>
 
 #include "engine/random.h"
+#include "engine/refine_output.h"
 #include "kernels/device/error.h"
 #include "tests/support/compare.h"
 #include "tests/support/device.h"
@@ -459,6 +460,21 @@ TEST(refine, reports_each_sweep_and_stops_when_asked) {
   EXPECT_NE(messages[1].find("sweep 2/5"), std::string::npos) << messages[1];
   EXPECT_EQ(state.residual.size(), 3u);
   EXPECT_NE(state.object.data, start.object.data);
+}
+
+TEST(refine, covers_what_the_sweeps_visited) {
+  // A position that rounding left below a whole number belongs to that number, for the weight as for the sweeps.
+  RefineState state;
+  state.object = {1, 8, 8, std::vector<std::complex<float>>(64, 1.0F)};
+  state.probe = {1, 4, 4, std::vector<std::complex<float>>(16, 1.0F)};
+  io::Reconstruction exact, rounded;
+  exact.positions_px = {{4, 4}};
+  rounded.positions_px = {{4 - 1e-9, 4 - 1e-9}};
+  place_refined(state, exact);
+  place_refined(state, rounded);
+  EXPECT_EQ(rounded.weight, exact.weight);
+  EXPECT_EQ(exact.weight[2 * 8 + 2], 1.0F);
+  EXPECT_EQ(exact.weight[1 * 8 + 2], 0.0F);
 }
 
 TEST(refine, errors_say_what_mends_them) {
