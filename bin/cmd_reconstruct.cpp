@@ -28,8 +28,8 @@ class ReconstructCommand : public Command {
            "  ptyfuse reconstruct RUN SCAN.h5 -o RECON.h5 --frames 0:500:2    every second of the first 500 frames\n";
   }
   void declare(CLI::App& app) override {
-    app.add_option("RUN", model_, "folder of a training run, or its model.h5")->required();
-    app.add_option("SCAN", scan_, "scan file")->required();
+    app.add_option("RUN", model_, "folder of a training run, or its model.h5")->required()->type_name("FOLDER");
+    app.add_option("SCAN", scan_, "scan file")->required()->type_name("FILE");
     add_output(app, output_, force_, "reconstruction file (HDF5)");
     app.add_option("--png", picture_, "picture of amplitude and phase")->type_name("FILE");
     add_table(app, scan_hint_options(hints_), scan_hint_group);
@@ -44,7 +44,7 @@ class ReconstructCommand : public Command {
     io::write_reconstruction(output_, result, force_);
     if (!picture_.empty()) reconstruction_page(scan_, result).write_png(picture_, force_);
     const auto sweeps = static_cast<int64_t>(result.residual.size()) - 1;
-    if (sweeps < config_.polish_sweeps)
+    if (config_.polish_sweeps > 0 && sweeps < config_.polish_sweeps)
       throw Error(ErrorKind::cancelled, fmt::format("{} holds {}, after {} of {} polishing sweeps", output_,
                                                     sweeps > 0 ? "the polished object" : "the network's object", sweeps,
                                                     config_.polish_sweeps));
