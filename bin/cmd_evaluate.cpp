@@ -33,22 +33,25 @@ class EvaluateCommand : public Command {
            "  ptyfuse evaluate RECON.h5 --truth SCAN.h5 -o METRICS.json --crop 68:396,68:396 --register\n";
   }
   void declare(CLI::App& app) override {
-    app.add_option("RECON", reconstruction_, "reconstruction file, or FILE[:DATASET] with an object")->required();
+    app.add_option("RECON", reconstruction_, "reconstruction file, or any object")
+        ->required()
+        ->type_name("FILE[:DATASET]");
     add_output(app, output_, force_, "metrics (JSON)");
     app.add_option("--csv", csv_, "the metrics as a table")->type_name("FILE");
+    app.add_option("--frc-csv", frc_csv_, "the Fourier ring correlations as a table")->type_name("FILE");
     app.add_option("--png", picture_, "truth, reconstruction, error and FRC side by side")->type_name("FILE");
     OptionTable table;
-    table.text("truth", truth_, "FILE[:DATASET] of the true object (default dataset: object)");
+    table.text("truth", truth_, "the true object (default dataset: object)", "FILE[:DATASET]", true);
     table.flag("register", config_.registered, "find and undo a shift first, to a fiftieth of a pixel");
     table.choice("phase-align", config_.phase_align, {{"plane", PhaseAlign::plane}, {"mean", PhaseAlign::mean}},
                  "what is taken off the phase");
-    table.text("crop", crop_, "Y0:Y1,X0:X1 in pixels of the truth; empty: where the scan reaches");
+    table.text("crop", crop_, "region to compare, in pixels of the truth; empty: where the scan reaches",
+               "Y0:Y1,X0:X1");
     table.integer("image", config_.image, "which image of several");
     add_table(app, std::move(table));
   }
   int run() override {
-    if (truth_.empty()) throw UsageError("--truth FILE[:DATASET] is needed: what to compare with");
-    check_outputs({output_, csv_, picture_}, force_);
+    check_outputs({output_, csv_, frc_csv_, picture_}, force_);
     if (!crop_.empty()) config_.crop = crop_region();
     const io::Reconstruction reconstruction = read_object();
     const io::ComplexImage truth = io::read_complex_image(truth_, "object");
@@ -56,6 +59,7 @@ class EvaluateCommand : public Command {
     const io::MetricsReport report = metrics_report(e, reconstruction_, truth_);
     io::write_text_file(output_, io::metrics_json(report), force_);
     if (!csv_.empty()) io::write_text_file(csv_, io::metrics_csv(report, reconstruction_), force_);
+    if (!frc_csv_.empty()) io::write_text_file(frc_csv_, io::frc_csv(report, reconstruction_), force_);
     if (!picture_.empty()) evaluation_page(reconstruction_, e).write_png(picture_, force_);
     print(e);
     return 0;
@@ -96,7 +100,7 @@ class EvaluateCommand : public Command {
                 static_cast<long long>(e.truth.width));
   }
 
-  std::string reconstruction_, truth_, output_, csv_, picture_, crop_;
+  std::string reconstruction_, truth_, output_, csv_, frc_csv_, picture_, crop_;
   bool force_ = false;
   EvaluationConfig config_;
 };

@@ -8,6 +8,7 @@
 #include "bin/command.h"
 #include "bin/scan_hints.h"
 #include "engine/grouping.h"
+#include "engine/overlap.h"
 #include "engine/probe.h"
 #include "engine/run_folder.h"
 #include "io/file_kind.h"
@@ -19,18 +20,44 @@ namespace {
 
 using nlohmann::ordered_json;
 
+// As people read it: six digits of a number that is not whole.
+std::string fact_text(const ordered_json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float()) return fmt::format("{:.6g}", value.get<double>());
+  if (!value.is_array()) return value.dump();
+  std::string list;
+  for (const auto& element : value) list += (list.empty() ? "" : ", ") + fact_text(element);
+  return list;
+}
+
+void print_lines(const ordered_json& facts, const std::string& prefix) {
+  for (const auto& [key, value] : facts.items()) {
+    std::string name = prefix + key;
+    std::replace(name.begin(), name.end(), '_', ' ');
+    if (value.is_object())
+      print_lines(value, name + " ");
+    else
+      std::printf("%-22s %s\n", name.c_str(), fact_text(value).c_str());
+  }
+}
+
 // A description is a list of named facts; it prints as aligned lines or as one JSON object.
 void print_facts(const ordered_json& facts, bool json) {
-  if (json) {
+  if (json)
     std::printf("%s\n", facts.dump(2).c_str());
-    return;
-  }
-  for (const auto& [key, value] : facts.items()) {
-    std::string name = key;
-    std::replace(name.begin(), name.end(), '_', ' ');
-    std::printf("%-22s %s\n", name.c_str(),
-                value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
-  }
+  else
+    print_lines(facts, "");
+}
+
+// How much neighbouring probes, taken as disks, overlap.
+ordered_json overlap_facts(const io::ScanInfo& scan, double probe_diameter_px) {
+  const auto& index = scan.object_index;
+  if (std::any_of(index.begin(), index.end(), [&](int32_t i) { return i != index.front(); }))
+    throw Error(ErrorKind::shape, scan.path + ": --probe-diameter-px: the overlap is that of a scan of one object");
+  OverlapConfig config;
+  config.gridsize = scan.frames < 4 ? 1 : 2;
+  config.probe_diameter_px = probe_diameter_px;
+  return ordered_json::parse(io::overlap_json(overlap_metrics_of_scan(scan.positions_px, config)));
 }
 
 // Frames read at a time when all are checked.
@@ -154,11 +181,16 @@ class InfoCommand : public Command {
            "Examples:\n"
            "  ptyfuse info SCAN.h5\n"
            "  ptyfuse info DATA.npz --domain amplitude\n"
+           "  ptyfuse info SCAN.h5 --probe-diameter-px 40        how much neighbouring probes overlap\n"
            "  ptyfuse info RUN --json\n";
   }
   void declare(CLI::App& app) override {
-    app.add_option("FILE", file_, "scan, reconstruction, run folder or model")->required();
+    app.add_option("FILE", file_, "scan, reconstruction, run folder or model")->required()->type_name("");
     app.add_flag("--json", json_, "as JSON");
+    OptionTable table;
+    table.real("probe-diameter-px", probe_diameter_px_,
+               "of a scan, work out how much probes this wide overlap; 0: not");
+    add_table(app, std::move(table));
     add_table(app, scan_hint_options(hints_), scan_hint_group);
   }
   int run() override {
@@ -172,7 +204,9 @@ class InfoCommand : public Command {
         break;
       case io::FileKind::scan_or_other: {
         const auto scan = io::open_scan(file_, hints_);
-        print_facts(scan_facts(*scan, make_control()), json_);
+        ordered_json facts = scan_facts(*scan, make_control());
+        if (probe_diameter_px_ > 0) facts["overlap"] = overlap_facts(scan->info(), probe_diameter_px_);
+        print_facts(facts, json_);
       }
     }
     return 0;
@@ -181,6 +215,7 @@ class InfoCommand : public Command {
  private:
   std::string file_;
   bool json_ = false;
+  double probe_diameter_px_ = 0;
   io::ScanHints hints_;
 };
 

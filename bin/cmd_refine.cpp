@@ -28,7 +28,7 @@ class RefineCommand : public Command {
            "  ptyfuse refine SCAN.h5 -o R.h5 --start RECON.h5 --sweeps 2       polish a reconstruction\n";
   }
   void declare(CLI::App& app) override {
-    app.add_option("SCAN", scan_, "scan file")->required();
+    app.add_option("SCAN", scan_, "scan file")->required()->type_name("FILE");
     add_output(app, output_, force_, "reconstruction file (HDF5)");
     app.add_option("--png", picture_, "picture of amplitude, phase and R")->type_name("FILE");
     add_table(app, scan_hint_options(hints_), scan_hint_group);

@@ -17,7 +17,7 @@ void Command::declare_all(CLI::App& app) {
       ->group("Common")
       ->type_name("FILE");
   OptionTable common;
-  common.text("device", globals_.device, "auto, cpu, cuda or cuda:K");
+  common.text("device", globals_.device, "where to compute", "auto|cpu|cuda|cuda:K");
   common.integer("threads", globals_.threads, "host threads; 0: all", 0, 1024);
   if (given_.count("seed") == 0) common.seed("seed", globals_.seed, "without effect here: nothing is drawn at random");
   common.flag("quiet", globals_.quiet, "no progress and notices: results and errors only");
@@ -35,8 +35,10 @@ void Command::add_table(CLI::App& app, OptionTable table, const std::string& gro
       given->option = app.add_option("--" + option.name, given->text, help);
       std::string words;
       for (const std::string& word : option.choices) words += (words.empty() ? "" : "|") + word;
-      const char* type = option.kind == OptionKind::integer ? "INT" : option.kind == OptionKind::real ? "REAL" : "TEXT";
-      given->option->type_name(words.empty() ? type : words);
+      std::string type = option.kind == OptionKind::integer ? "INT" : option.kind == OptionKind::real ? "REAL" : "TEXT";
+      if (!words.empty()) type = words;
+      if (!option.value.empty()) type = option.value;
+      given->option->type_name(option.required ? type + " REQUIRED" : type);
       const std::string value = option.get();
       if (!value.empty()) given->option->default_str(value);
     }
@@ -74,6 +76,9 @@ void Command::apply_options() {
       values.emplace_back(option.name, option.kind == OptionKind::flag ? (given.flag ? "true" : "false") : given.text);
     }
     table.apply(values);
+    for (const Option& option : table.options())
+      if (option.required && option.get().empty())
+        throw UsageError("--" + option.name + " " + option.value + " is needed: " + option.help);
   }
   if (globals_.verbose)
     std::fprintf(stderr, "ptyfuse %s %s\n%s%s", PTYFUSE_VERSION, name(), settings_toml().c_str(),

@@ -80,7 +80,11 @@ int main(int argc, char** argv) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
     std::string where = "ptyfuse";
     for (const CLI::App* sub : app.get_subcommands()) where += " " + sub->get_name();
-    const std::string what = app.get_subcommands().empty() ? no_command(argc, argv, commands) : e.what();
+    std::string what = app.get_subcommands().empty() ? no_command(argc, argv, commands) : e.what();
+    // What is unknown comes before what is missing: it may be the missing one, misspelt.
+    for (const CLI::App* sub : app.get_subcommands())
+      for (const std::string& left : sub->remaining())
+        if (left.starts_with('-')) what = "The following argument was not expected: " + left;
     std::fprintf(stderr, "ptyfuse: error: %s\nSee '%s --help'.\n", what.c_str(), where.c_str());
     return exit_usage;
   }

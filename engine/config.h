@@ -54,6 +54,7 @@ struct TrainConfig {
   bool oversample = false;
   bool exclude_seed = false;
   double nll_weight = 1, mae_weight = 0;
+  double tv_weight = 0;  ///< of the region's squared forward differences, summed over pixels
   double learning_rate = 1e-3;
   Schedule schedule = Schedule::plateau;
   Clip clip = Clip::none;

@@ -46,7 +46,8 @@ std::vector<std::optional<int64_t>> parse_slice(const std::string& text) {
 void add_frames_option(OptionTable& table, std::string& field) {
   Option o;
   o.name = "frames";
-  o.help = "frames in use, A:B:STEP as Python slices; empty: all";
+  o.help = "frames in use, as Python slices; empty: all";
+  o.value = "A:B:STEP";
   o.set = [&field](const std::string& text) {
     try {
       parse_slice(text);

@@ -113,6 +113,7 @@ void OptionTable::bytes(std::string name, int64_t& field, std::string help) {
   Option o;
   o.name = std::move(name);
   o.help = std::move(help);
+  o.value = "SIZE";
   o.set = [&field, key = o.name](const std::string& text) { field = parse_bytes(key, text); };
   o.get = [&field] {
     constexpr int64_t gib = int64_t{1} << 30, mib = int64_t{1} << 20;
@@ -140,8 +141,10 @@ void OptionTable::flag(std::string name, bool& field, std::string help) {
   options_.push_back(std::move(o));
 }
 
-void OptionTable::text(std::string name, std::string& field, std::string help) {
+void OptionTable::text(std::string name, std::string& field, std::string help, std::string value, bool required) {
   Option o;
+  o.value = std::move(value);
+  o.required = required;
   o.name = std::move(name);
   o.help = std::move(help);
   o.set = [&field](const std::string& text) { field = text; };

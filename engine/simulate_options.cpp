@@ -56,7 +56,7 @@ OptionTable simulate_options(SimulateConfig& c) {
                  "least distance of random positions to the object's edge; auto: .35 of its side");
   t.integer("N", c.side_px, "side of a pattern in pixels", 16, 1024);
   t.integer("gridsize", c.gridsize, "2: a grid scan's patterns come in groups of four", 1, 2);
-  t.text("probe", c.probe, "disk (the ideal probe), or FILE[:DATASET]");
+  t.text("probe", c.probe, "disk: the ideal probe, or a measured one", "disk|FILE[:DATASET]");
   t.text("probe-pipeline", c.probe_pipeline, "steps for a probe from a file, as 'pad_extrapolate:64|smooth:0.5'");
   t.real("probe-scale", c.probe_scale, "sum |mask*P| = N*N/scale", 1e-3);
   t.real("photons", c.photons, "mean counts of a pattern", 1e-3);

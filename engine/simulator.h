@@ -26,7 +26,7 @@ struct SimulateConfig {
   double step_px = 0;       ///< grid scans; 0: 4 px (section 7's training grid: outer 8 / 2)
   double margin_px = -1;    ///< random scans: section 7's buffer; < 0: .35 of the smaller side
   int64_t side_px = 64;
-  int64_t gridsize = 1;
+  int64_t gridsize = 1;        ///< 2: of a grid scan only
   std::string probe = "disk";  ///< "disk" or FILE[:DATASET]
   std::string probe_pipeline;  ///< applied to the file's probe (and its size made N); see engine/probe.h
   double probe_scale = 4;

@@ -41,6 +41,7 @@ OptionTable train_options(TrainConfig& c) {
   t.custom(loss_shorthand(c));
   t.real("nll-weight", c.nll_weight, "weight of the Poisson likelihood");
   t.real("mae-weight", c.mae_weight, "weight of the amplitudes' mean absolute error");
+  t.real("tv-weight", c.tv_weight, "weight of the object's total variation, a sum over its pixels; 0: none");
   t.real("lr", c.learning_rate, "Adam's learning rate", 0, 10);
   t.choice("schedule", c.schedule,
            {{"constant", Schedule::constant},
@@ -71,7 +72,7 @@ OptionTable train_options(TrainConfig& c) {
   t.toggle("probe-mask", c.probe_mask, "cut the probe to its central disk");
   t.real_or_auto("probe-scale", c.probe_scale, 0,
                  "sum |mask*P| = N*N/scale; auto: an object of amplitude 0.65 explains the mean counts");
-  t.text("probe", c.probe, "FILE[:DATASET] to use instead of the scan's probe");
+  t.text("probe", c.probe, "probe to use instead of the scan's", "FILE[:DATASET]");
   t.real_or_auto("photons", c.photons, 0, "mean counts of a pattern, for scans that hold amplitudes");
   t.toggle("train-scale", c.train_scale, "make the overall intensity scale trainable");
   t.real("validation", c.validation, "share of the groups kept for validation", 0, 0.9);

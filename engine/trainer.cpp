@@ -132,6 +132,7 @@ struct Trainer::Impl {
 
     settings.nll_weight = config.nll_weight;
     settings.mae_weight = config.mae_weight;
+    settings.tv_weight = config.tv_weight;
     settings.canvas_px = groups.canvas(info.side_px);
     if (config.method == Method::supervised) return;
     probe_memory = Tensor<complex64>(device, {probe.depth, probe.height, probe.width}, "probe");

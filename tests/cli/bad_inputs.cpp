@@ -1,5 +1,6 @@
 // What a user is told about inputs and outputs that cannot be used; nothing is left behind.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cmath>
 #include <functional>
@@ -185,6 +186,7 @@ TEST_F(cli_bad_inputs, files_that_are_no_scans) {
   write("text.h5", "frames: none, this is a text\n");
   write("empty.h5", "");
   std::filesystem::create_directory(folder.file("folder"));
+  ASSERT_EQ(mkfifo(folder.file("pipe").c_str(), 0600), 0);
   std::filesystem::copy_file(folder.file("sound.h5"), folder.file("cut.h5"));
   std::filesystem::resize_file(folder.file("cut.h5"), std::filesystem::file_size(folder.file("cut.h5")) / 2);
   run_well({"refine", "sound.h5", "-o", "recon.h5", "--sweeps", "1"});
@@ -200,7 +202,8 @@ TEST_F(cli_bad_inputs, files_that_are_no_scans) {
       {"cut.h5", {"cut.h5", "truncated"}},
       {"recon.h5", {"recon.h5: attribute 'format' is 'ptyfuse-reconstruction'; a scan file"}},
       {"RUN/model.h5", {"RUN/model.h5: attribute 'format' is 'ptyfuse-checkpoint'; a scan file"}},
-      {"RUN", {"RUN: is a run folder; a scan file was expected"}},
+      {"pipe", {"pipe: is a pipe; a scan file"}},
+      {"RUN", {"RUN: is a run folder; a scan file (HDF5) or NPZ was expected"}},
   };
   for (const Case& c : cases) {
     expect_failure(Arguments{"train", c.file, "-o", "NEW"} + tiny_training("1"), 1, c.message);
@@ -208,6 +211,7 @@ TEST_F(cli_bad_inputs, files_that_are_no_scans) {
     expect_failure({"reconstruct", "RUN", c.file, "-o", "r.h5"}, 1, c.message);
     expect_failure({"convert", c.file, "-o", "c.h5"}, 1, c.message);
   }
+  expect_failure({"evaluate", "recon.h5", "--truth", "pipe", "-o", "m.json"}, 1, {"pipe: is a pipe; HDF5"});
   for (const char* file : {"text.h5", "empty.h5", "folder", "absent.h5", "cut.h5"}) {
     expect_failure({"info", file}, 1, {file});
     expect_failure({"evaluate", "recon.h5", "--truth", file, "-o", "m.json"}, 1, {file});
@@ -245,6 +249,7 @@ TEST_F(cli_bad_inputs, the_right_file_in_the_wrong_place) {
       {{"train", "-o", "NEW", "--resume"}, {"NEW: holds no training run to resume"}},
       {{"train", "sound.h5", "-o", "RUN"}, {"RUN: holds a training run already", "--resume"}},
       {{"train", "sound.h5", "-o", "sound.h5"}, {"sound.h5: is not a folder"}},
+      {{"simulate", "-o", "s.h5", "--scan", "random", "--gridsize", "2"}, {"--gridsize 2", "--scan grid"}},
       {{"evaluate", "recon.h5", "--truth", "recon.h5:nothing", "-o", "m.json"}, {"recon.h5: nothing", "object"}},
       {{"evaluate", "recon.h5", "--truth", "recon.h5", "-o", "m.json", "--image", "1"}, {"image 1"}},
   };

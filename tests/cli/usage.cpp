@@ -25,6 +25,22 @@ TEST_F(cli_usage, help_teaches_with_examples) {
   }
 }
 
+TEST_F(cli_usage, help_says_what_each_argument_is) {
+  const struct {
+    const char *command, *line;
+  } cases[] = {
+      {"evaluate", "--truth FILE[:DATASET] REQUIRED"},
+      {"evaluate", "RECON FILE[:DATASET] REQUIRED"},
+      {"reconstruct", "RUN FOLDER REQUIRED"},
+      {"refine", "SCAN FILE REQUIRED"},
+      {"train", "--probe FILE[:DATASET]"},
+  };
+  for (const auto& c : cases) {
+    const CommandResult help = run_well({c.command, "--help"});
+    EXPECT_NE(help.out.find(c.line), std::string::npos) << c.line << "\n" << help.out;
+  }
+}
+
 TEST_F(cli_usage, version) {
   EXPECT_EQ(run_well({"--version"}).out, "ptyfuse " PTYFUSE_VERSION "\n");
 }
@@ -48,6 +64,8 @@ TEST_F(cli_usage, wrong_arguments_exit_with_2) {
       {{"train"}, {"--output", "See 'ptyfuse train --help'"}},
       {{"train", "-o", "RUN"}, {"no scan was named"}},
       {{"info"}, {"FILE", "See 'ptyfuse info --help'"}},
+      {{"info", "--nonsense"}, {"--nonsense", "not expected"}},
+      {{"refine", "--nonsense", "3"}, {"--nonsense", "not expected"}},
       {{"train", "scan.h5", "-o", "RUN", "--nonsense"}, {"--nonsense"}},
       {{"train", "scan.h5", "-o", "RUN", "--gridsize", "3"}, {"--gridsize: '3' is not between 1 and 2"}},
       {{"train", "scan.h5", "-o", "RUN", "--lr", "fast"}, {"--lr: 'fast' is not a number"}},
@@ -63,9 +81,10 @@ TEST_F(cli_usage, wrong_arguments_exit_with_2) {
       {{"refine", "scan.h5", "-o", "r.h5", "--device", "gpu"}, {"--device: 'gpu' is not one of auto, cpu, cuda"}},
       {{"refine", "scan.h5", "-o", "r.h5", "--png", "./r.h5"}, {"r.h5: two outputs have this name"}},
       {{"refine", "scan.h5", "-o", "r.h5", "--beta", "2"}, {"--beta: '2' is not between 0 and 1"}},
-      {{"evaluate", "scan.h5", "-o", "m.json"}, {"--truth FILE[:DATASET] is needed"}},
+      {{"evaluate", "scan.h5", "-o", "m.json"}, {"--truth FILE[:DATASET] is needed: the true object"}},
       {{"evaluate", "scan.h5", "--truth", "scan.h5", "-o", "m.json", "--crop", "5"}, {"--crop", "Y0:Y1,X0:X1"}},
       {{"convert", "scan.h5", "-o", "s.npz", "--from", "npz"}, {"--from: scan.h5 is a ptyfuse-scan file"}},
+      {{"train", "scan.h5", "-o", "RUN", "--tv-weight", "-1"}, {"--tv-weight: '-1' is not at least 0"}},
       {{"bench", "--case", "nothing"}, {"--case nothing", "unet_forward"}},
   };
   for (const Case& c : cases) expect_failure(c.arguments, 2, c.message);

@@ -1,4 +1,5 @@
 // Whole jobs: what one command writes the next one takes, and the files hold what they promise.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -35,7 +36,19 @@ TEST_F(cli_workflow, a_scan_survives_conversion) {
   EXPECT_EQ(facts["domain"], "counts");
   EXPECT_EQ(facts["all_zero_frames"], 0);
   EXPECT_NEAR(facts["mean_counts_per_frame"].get<double>(), 1e4, 200);
-  EXPECT_NE(run_well({"info", "scan.h5"}).out.find("mean counts per frame"), std::string::npos);
+  const std::string told = run_well({"info", "scan.h5"}).out;
+  const double mean = facts["mean_counts_per_frame"];
+  EXPECT_NE(told.find(fmt::format("mean counts per frame  {:.6g}\n", mean)), std::string::npos) << told;
+
+  const json overlap = json::parse(run_well({"info", "scan.h5", "--json", "--probe-diameter-px", "20"}).out)["overlap"];
+  EXPECT_EQ(overlap["n_images_total"], 48);
+  for (const char* metric : {"metric_1_group_based_avg", "metric_2_image_based_avg", "metric_3_group_to_group_avg"}) {
+    EXPECT_GT(overlap[metric].get<double>(), 0) << metric;
+    EXPECT_LT(overlap[metric].get<double>(), 1) << metric;
+  }
+  EXPECT_FALSE(facts.contains("overlap"));
+  EXPECT_NE(run_well({"info", "scan.h5", "--probe-diameter-px", "20"}).out.find("overlap metric 2 image based avg"),
+            std::string::npos);
 
   run_well({"convert", "scan.h5", "-o", "data.npz"});
   expect_failure({"convert", "data.npz", "-o", "back.h5"}, 1, {"data.npz: diff3d", "--domain amplitude"});
@@ -77,8 +90,8 @@ TEST_F(cli_workflow, train_reconstruct_evaluate) {
   expect_keys(json::parse(run_well({"info", "recon.h5", "--json"}).out),
               {"format", "object", "origin_px", "patterns", "seconds", "residual_R", "device", "precision", "version"});
 
-  run_well({"evaluate", "recon.h5", "--truth", "scan.h5", "-o", "metrics.json", "--csv", "metrics.csv", "--png",
-            "compare.png", "--register"});
+  run_well({"evaluate", "recon.h5", "--truth", "scan.h5", "-o", "metrics.json", "--csv", "metrics.csv", "--frc-csv",
+            "frc.csv", "--png", "compare.png", "--register"});
   const json metrics = json::parse(text("metrics.json"));
   expect_keys(metrics, {"amplitude", "phase", "complex_correlation", "contrast", "residual", "registration_px", "shape",
                         "aligned_by", "reconstruction", "truth"});
@@ -89,6 +102,7 @@ TEST_F(cli_workflow, train_reconstruct_evaluate) {
   EXPECT_EQ(metrics["registration_px"].size(), 2U);
   EXPECT_NEAR(metrics["residual"].get<double>(), recon.residual[1], 1e-6);
   EXPECT_NE(text("metrics.csv").find("mae"), std::string::npos);
+  EXPECT_EQ(text("frc.csv").rfind("model,frequency_bin,amplitude_frc,phase_frc\nrecon.h5,0,", 0), 0U);
   EXPECT_EQ(text("compare.png").substr(1, 3), "PNG");
 
   run_well({"evaluate", "recon.h5", "--truth", "scan.h5:object", "-o", "small.json", "--crop", "40:80,44:90"});

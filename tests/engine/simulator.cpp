@@ -148,6 +148,7 @@ TEST_F(Simulate, test_set_takes_the_training_scale) {
   config.object_seed = 2;
   config.intensity_scale = scale;
   config.scan = ScanKind::random;
+  config.gridsize = 1;
   config.patterns = 20;
   const SimulateSummary test = simulate(tests::test_device(), config, path("test.h5"), false, {});
   EXPECT_EQ(test.intensity_scale, scale);

@@ -54,6 +54,7 @@ std::vector<Case> cases() {
   TrainConfig scale = small_config(1);
   scale.train_scale = true;
   scale.mae_weight = 1;
+  scale.tv_weight = 1e-5;
   scale.clip = Clip::agc;
   scale.clip_at = 0.01;
   list.push_back({"trained_scale", scale, 7});
@@ -94,6 +95,17 @@ TEST(trainer, resume_after_any_step_gives_the_same_bits) {
       EXPECT_EQ(second.history().back().loss, whole.history().back().loss);
     }
   }
+}
+
+TEST(trainer, total_variation_adds_to_the_loss) {
+  const auto first_loss = [](double tv_weight) {
+    TrainConfig c = small_config(2);
+    c.tv_weight = tv_weight;
+    return Trainer(tests::test_device(), c, tests::small_scan(9, 64, 1), {}).step();
+  };
+  const double plain = first_loss(0), one = first_loss(1e-3) - plain, two = first_loss(2e-3) - plain;
+  EXPECT_GT(one, 0);
+  EXPECT_NEAR(two, 2 * one, 1e-6 * two);
 }
 
 TEST(trainer, loss_falls) {
