@@ -67,6 +67,8 @@ class Stream {
   explicit Stream(Device device) : device_(std::move(device)) {}
   const Device& device() const { return device_; }
   void synchronise() const {}
+  /// The CUDA stream (cudaStream_t) behind it; null, the default stream, where there is none.
+  void* native_handle() const { return nullptr; }
 
  private:
   Device device_;

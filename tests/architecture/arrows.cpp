@@ -13,7 +13,9 @@ namespace {
 namespace fs = std::filesystem;
 
 const std::map<std::string, std::set<std::string>> allowed = {
-    {"kernels/device", {"kernels/device"}},
+    // A device and its emulation are one floor.
+    {"kernels/device", {"kernels/device", "kernels/emu"}},
+    {"kernels/emu", {"kernels/emu", "kernels/device"}},
     {"kernels/ops", {"kernels/ops", "kernels/device"}},
     {"autodiff", {"autodiff", "kernels/ops", "kernels/device"}},
     {"io", {"io"}},
@@ -23,6 +25,7 @@ const std::map<std::string, std::set<std::string>> allowed = {
 
 std::string room_of(const std::string& path) {
   if (path.rfind("kernels/device/", 0) == 0) return "kernels/device";
+  if (path.rfind("kernels/emu/", 0) == 0) return "kernels/emu";
   if (path.rfind("kernels/ops/", 0) == 0) return "kernels/ops";
   return path.substr(0, path.find('/'));
 }
