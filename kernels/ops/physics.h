@@ -21,8 +21,8 @@ struct PhysicsInputs {
   TensorView<const float> offsets_px;        ///< [B,C,2] [y,x]
   TensorView<const float> measured;   ///< [B,C,N,N] float32, any strides: normalised amplitude X, DC at the centre
   TensorView<const complex64> probe;  ///< [K,N,N]
-  /// [N,N] merge weight. Ignored where heads != members; empty where heads == members == 1: the region is the patch,
-  /// zero-padded, in both.
+  /// [N,N] merge weight w, of a single member too (at offset 0 its region is w*O / (w + merge_epsilon)). Ignored where
+  /// heads != members, may be empty where heads == members == 1: the region is then the patch, zero-padded.
   TensorView<const float> weight;
   TensorView<const float> mask;  ///< [N,N] of 0 and 1 (1 = use) or empty
   float log_scale = 0;           ///< a: lambda = e^(2a) sum_k |F_k|^2
