@@ -1,6 +1,7 @@
 #include "autodiff/tape.h"
 
 #include <algorithm>
+#include <deque>
 #include <unordered_map>
 #include <utility>
 
@@ -52,7 +53,7 @@ struct Tape::Impl {
 
   Device device;
   std::shared_ptr<ops::Conv3x3Scratch> convolution_scratch;
-  std::vector<Value> values;
+  std::deque<Value> values;  // shapes and names stay where they are while more is recorded
   std::vector<Step> steps;
   std::unordered_map<const Node*, int> step_of;
   bool planned = false;

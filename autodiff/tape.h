@@ -84,6 +84,7 @@ class Tape {
   /// write its inputs' gradients in its forward() already, where it does not add. Error(shape): planned for inference.
   void backward(Stream& stream);
 
+  /// A value's shape and name stay valid for the tape's life, whatever else is recorded.
   const Shape& shape(ValueId value) const;
   const std::string& name(ValueId value) const;
   TensorView<float> value(ValueId value) const;

@@ -57,6 +57,18 @@ TEST(tape, gradients_of_two_readers_add_up) {
   }
 }
 
+TEST(tape, shapes_and_names_stay_valid_while_more_is_recorded) {
+  Tape tape(test_device());
+  const ValueId first = tape.input({2, 3}, "first");
+  const Shape& shape = tape.shape(first);
+  const std::string& name = tape.name(first);
+  for (int i = 0; i < 1000; ++i) tape.input(shape, name);
+  EXPECT_EQ(&shape, &tape.shape(first));
+  EXPECT_EQ(&name, &tape.name(first));
+  EXPECT_EQ(shape, (Shape{2, 3}));
+  EXPECT_EQ(name, "first");
+}
+
 TEST(tape, runs_of_channels_share_memory_and_gradient) {
   const Device device = test_device();
   Stream stream(device);
