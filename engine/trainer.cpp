@@ -43,6 +43,7 @@ std::vector<int64_t> choose_frames(const TrainConfig& config, int64_t count) {
   std::vector<int64_t> pick = Random(config.seed, purpose_subsample).choose(available, config.subsample);
   std::sort(pick.begin(), pick.end());
   std::vector<int64_t> some;
+  some.reserve(pick.size());
   for (const int64_t i : pick) some.push_back(frames[static_cast<size_t>(i)]);
   return some;
 }
