@@ -22,6 +22,13 @@ struct CommandResult {
   std::string out, err;
 };
 
+/// How long a command may take: a sanitized one is ten times slower, and more on a busy machine.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::chrono::seconds default_limit{600};
+#else
+constexpr std::chrono::seconds default_limit{60};
+#endif
+
 /// A running command. It is killed when this object goes, or when it outlives its time limit.
 class RunningCommand {
  public:
@@ -95,8 +102,6 @@ class RunningCommand {
   }
 
  private:
-  static constexpr std::chrono::seconds default_limit{60};
-
   static void nap() { std::this_thread::sleep_for(std::chrono::milliseconds(2)); }
   static std::string text_of(std::FILE* file) {
     std::string text;
