@@ -16,8 +16,6 @@ using boost::context::detail::transfer_t;
 
 constexpr int64_t shared_guard_bytes = 1024, shared_alignment = 128;
 
-thread_local BlockRunner* active_runner = nullptr;
-
 FiberStacks& stacks_of_this_host_thread() {
   thread_local FiberStacks stacks;
   return stacks;
@@ -37,7 +35,8 @@ void shuffle_range(Range& range, uint64_t seed) {
 }
 
 bool same_place(const Where& a, const Where& b) {
-  return a.line() == b.line() && a.column() == b.column() && std::strcmp(a.file_name(), b.file_name()) == 0;
+  return a.line() == b.line() && a.column() == b.column() &&
+         (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
 }
 
 // Whoever hands over gives the place where its own context is to be kept; null when it ended.
@@ -47,9 +46,7 @@ void keep_context(transfer_t from) {
 
 }  // namespace
 
-BlockRunner* BlockRunner::active() {
-  return active_runner;
-}
+constinit thread_local BlockRunner* BlockRunner::active_ = nullptr;
 
 BlockRunner::BlockRunner(const LaunchConfig& config, const KernelCall& kernel, const Mode& mode, Monitor* monitor)
     : config_(config), kernel_(kernel), mode_(mode), monitor_(monitor), stacks_(stacks_of_this_host_thread()) {
@@ -114,11 +111,11 @@ bool BlockRunner::run(uint64_t block) {
   if (monitor_ != nullptr) monitor_->begin_block(*this, block);
   choose_order();
 
-  active_runner = this;
+  active_ = this;
   next_thread();
   jump_to(current_, &root_);
   watch(nullptr);
-  active_runner = nullptr;
+  active_ = nullptr;
 
   if (!faulted_) check_block_end();
   return !faulted_;
@@ -196,7 +193,7 @@ void BlockRunner::jump_to(uint32_t next, Context* save) {
 
 void BlockRunner::fiber(transfer_t from) {
   keep_context(from);
-  active_runner->run_threads();
+  active_->run_threads();
 }
 
 // The life of a fiber: threads that have not begun, one after another, until one that waits is next.
@@ -381,12 +378,13 @@ void BlockRunner::check_block_end() {
                       "wrote over shared memory's " + std::to_string(config_.shared_bytes) + " bytes at offset " +
                           std::to_string(front >= 0 ? front - shared_guard_bytes : even + 2 * odd + back),
                       Culprit::block));
+}
+
+void BlockRunner::check_stacks() {
   for (const int i : used_stacks_)
-    if (!stacks_.intact(i)) {
-      faults_.add(Fault(FindingKind::stack_overflow, Witness(block_index_), "used more local memory than a thread has",
-                        Culprit::block));
-      stacks_.renew(i);
-    }
+    if (!stacks_.intact(i))
+      faults_.add(
+          Fault(FindingKind::stack_overflow, Witness(), "used more local memory than a thread has", Culprit::launch));
 }
 
 }  // namespace ptyfuse::emu

@@ -35,10 +35,12 @@ class BlockRunner {
 
   /// False: the block ended by a fault, which faults() has.
   bool run(uint64_t block);
+  /// Whether any thread outgrew its stack; after the last block.
+  void check_stacks();
   FaultList& faults() { return faults_; }
 
   /// The one that runs on this host thread; null outside of a kernel.
-  static BlockRunner* active();
+  static BlockRunner* active() { return active_; }
 
   // For the world's functions, called by a thread of the block.
   uint3 thread_index() const { return threads_[current_].index; }
@@ -104,6 +106,8 @@ class BlockRunner {
   [[noreturn]] void fault_stuck_exchange(uint32_t warp);
   [[noreturn]] void fault_stuck_barrier();
   uint32_t threads_count() const { return static_cast<uint32_t>(threads_.size()); }
+
+  static constinit thread_local BlockRunner* active_;
 
   const LaunchConfig config_;
   const KernelCall kernel_;

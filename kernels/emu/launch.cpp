@@ -151,6 +151,7 @@ void run(const Stream& stream, const LaunchConfig& config, const KernelCall& ker
     BlockRunner runner(config, kernel, mode, monitor.get());
     for (int64_t b = 0; b < blocks && runner.run(static_cast<uint64_t>(b)); ++b) {
     }
+    runner.check_stacks();
     for (const Fault& f : runner.faults().all()) faults.add(f);
   } else {
     std::mutex mutex;
@@ -159,6 +160,7 @@ void run(const Stream& stream, const LaunchConfig& config, const KernelCall& ker
       BlockRunner runner(config, kernel, mode, nullptr);
       for (int64_t b = begin; b < end && !stop; ++b)
         if (!runner.run(static_cast<uint64_t>(b))) stop = true;
+      runner.check_stacks();
       const std::lock_guard lock(mutex);
       for (const Fault& f : runner.faults().all()) faults.add(f);
     });

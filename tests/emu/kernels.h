@@ -33,6 +33,18 @@ void doubled_through_pipeline(const Stream& stream, const float* in, float* out,
 /// The same with copies of 4 and 8 bytes, of which every third is not valid.
 void copied_in_small_pieces(const Stream& stream, const float* in, float* out, int length);
 
+/// out[thread in grid] = x | y << 4 | z << 8 of the thread, then of the block << 12, 16, 20; blocks 3 x blocks_y x 2 of
+/// 4 x 3 x 5 threads.
+void indices(const Stream& stream, uint32_t* out, uint32_t blocks_y);
+/// Block and warp votes of 128 threads, added up with weights.
+void votes(const Stream& stream, int* out);
+/// max, min, or, compare-and-swap, add of 200 threads.
+void atomics(const Stream& stream, int* words);
+/// 8 functions of 32 numbers.
+void mathematics(const Stream& stream, const float* in, float* out);
+/// A launch of that size, right or wrong.
+void launch_with(const Stream& stream, uint32_t* out, int grid_y, int threads, int64_t shared_bytes);
+
 /// One planted fault each.
 namespace planted {
 void missing_barrier(const Stream& stream, const float* in, float* out, int length);
