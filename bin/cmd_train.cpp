@@ -17,6 +17,11 @@ namespace {
 constexpr const char* may_change[] = {"epochs",        "checkpoint-every", "host-memory",
                                       "device-memory", "early-stopping",   "scans"};
 
+// What these values leave to the program is decided once, at the start, and stored as decided: to ask for it again is
+// to ask for the same.
+constexpr std::pair<const char*, const char*> decided_at_start[] = {
+    {"N", "0"}, {"clip-at", "auto"}, {"pad-object", "auto"}, {"photons", "auto"}, {"precision", "auto"}};
+
 class TrainCommand : public Command {
  public:
   const char* name() const override { return "train"; }
@@ -116,7 +121,10 @@ class TrainCommand : public Command {
     for (size_t i = 0; i < ours.options().size(); ++i) {
       const Option &now = ours.options()[i], &wanted = theirs.options()[i];
       if (!was_given(now.name) || now.get() == wanted.get()) continue;
-      bool allowed = false;
+      bool allowed = false, decided = false;
+      for (const auto& [name, value] : decided_at_start)
+        decided = decided || (wanted.name == name && wanted.get() == value);
+      if (decided) continue;
       for (const char* name : may_change) allowed = allowed || now.name == name;
       if (!allowed)
         throw UsageError("--" + now.name + " " + wanted.get() + ": the run in " + folder.path() + " was started with " +

@@ -58,7 +58,7 @@ struct TrainConfig {
   double learning_rate = 1e-3;
   Schedule schedule = Schedule::plateau;
   Clip clip = Clip::none;
-  double clip_at = 0;  ///< limit (norm, value) or factor (agc); 0: 1, for agc 0.01
+  double clip_at = 0;  ///< limit (norm, value) or factor (agc); 0: 1, for agc 0.01; unused by none
   Network network = Network::grouped;
   bool object_big = true, probe_big = true;
   Toggle pad_object = Toggle::automatic;

@@ -39,9 +39,10 @@ OptionTable train_options(TrainConfig& c) {
   t.flag("oversample", c.oversample, "allow more groups than frames");
   t.flag("exclude-seed", c.exclude_seed, "draw all members from the neighbours, not the seed itself");
   t.custom(loss_shorthand(c));
-  t.real("nll-weight", c.nll_weight, "weight of the Poisson likelihood");
-  t.real("mae-weight", c.mae_weight, "weight of the amplitudes' mean absolute error");
-  t.real("tv-weight", c.tv_weight, "weight of the object's total variation, a sum over its pixels; 0: none");
+  t.real("nll-weight", c.nll_weight, "weight of the Poisson likelihood (pinn only)");
+  t.real("mae-weight", c.mae_weight, "weight of the amplitudes' mean absolute error (pinn only)");
+  t.real("tv-weight", c.tv_weight,
+         "weight of the object's total variation, a sum over its pixels; 0: none (pinn only)");
   t.real("lr", c.learning_rate, "Adam's learning rate", 0, 10);
   t.choice("schedule", c.schedule,
            {{"constant", Schedule::constant},
@@ -51,7 +52,7 @@ OptionTable train_options(TrainConfig& c) {
            "learning rate over time; plateau halves it when the validation loss stalls");
   t.choice("clip", c.clip, {{"none", Clip::none}, {"norm", Clip::norm}, {"value", Clip::value}, {"agc", Clip::agc}},
            "gradient clipping");
-  t.real_or_auto("clip-at", c.clip_at, 0, "its limit (norm, value) or factor (agc); auto: 1, for agc 0.01");
+  t.real_or_auto("clip-at", c.clip_at, 0, "its limit (norm, value) or factor (agc); auto: 1, for agc 0.01", 1e-9);
   t.choice("network", c.network, {{"grouped", Network::grouped}, {"shared", Network::shared}},
            "grouped: a group's patterns enter together; shared: one network sees each by itself");
   t.toggle("object-big", c.object_big, "members of a group have patches of their own, merged by the physics");
@@ -69,9 +70,9 @@ OptionTable train_options(TrainConfig& c) {
             {"softplus", AmplitudeActivation::softplus},
             {"relu", AmplitudeActivation::relu}},
            "activation of the amplitude");
-  t.toggle("probe-mask", c.probe_mask, "cut the probe to its central disk");
+  t.toggle("probe-mask", c.probe_mask, "cut the probe to its central disk (pinn only)");
   t.real_or_auto("probe-scale", c.probe_scale, 0,
-                 "sum |mask*P| = N*N/scale; auto: an object of amplitude 0.65 explains the mean counts");
+                 "sum |mask*P| = N*N/scale; auto: an object of amplitude 0.65 explains the mean counts (pinn only)");
   t.text("probe", c.probe, "probe to use instead of the scan's", "FILE[:DATASET]");
   t.real_or_auto("photons", c.photons, 0, "mean counts of a pattern, for scans that hold amplitudes");
   t.toggle("train-scale", c.train_scale, "make the overall intensity scale trainable");

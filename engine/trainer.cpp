@@ -60,7 +60,10 @@ struct Trainer::Impl {
   Impl(const Device& on, const TrainConfig& wanted, std::unique_ptr<io::ScanReader> scan, const RunControl& ctl)
       : device(on), stream(on), config(wanted), control(ctl) {
     if (config.nll_weight == 0 && config.mae_weight == 0 && config.method == Method::pinn)
-      throw Error(ErrorKind::shape, "--nll-weight and --mae-weight are both 0: nothing to minimise");
+      throw UsageError(
+          "--nll-weight and --mae-weight are both 0: nothing to minimise; give one of them a positive value");
+    if (config.tv_weight > 0 && config.method == Method::supervised)
+      throw UsageError("--tv-weight belongs to --method pinn; leave it out, or train by pinn");
     info = scan->info();
     if (!UNet::takes_side(info.side_px))
       throw Error(
@@ -92,13 +95,13 @@ struct Trainer::Impl {
     const Loader::Statistics statistics = loader->statistics(training_frames);
     if (statistics.all_zero_frames > 0)
       control.say(fmt::format("{} of {} training frames hold no counts at all", statistics.all_zero_frames,
-                              training_frames.size()));
+                              sorted_unique(training_frames).size()));
     const double photons = config.photons > 0 ? config.photons : info.photons_per_pattern.value_or(0);
     scales = make_scales(info.path, info.domain, info.side_px,
                          statistics.sum_of_squares / static_cast<double>(training_frames.size()), photons);
     if (info.domain == io::Domain::amplitude) config.photons = photons;
 
-    if (config.clip_at == 0) config.clip_at = config.clip == Clip::agc ? 0.01 : 1;
+    if (config.clip_at == 0 && config.clip != Clip::none) config.clip_at = config.clip == Clip::agc ? 0.01 : 1;
     prepare_model();
     steps_per_epoch = (static_cast<int64_t>(split.training.size()) + config.batch - 1) / config.batch;
     rate = std::make_unique<LearningRate>(config.schedule, config.learning_rate, config.epochs, steps_per_epoch);
@@ -333,6 +336,18 @@ struct Trainer::Impl {
     return s;
   }
 
+  // Two data sets that agree in both scales agree in their mean power, which tells patterns apart.
+  void require_same_patterns(const io::Checkpoint& c) const {
+    constexpr double rounding = 1e-12;
+    for (const auto& [stored, found] :
+         {std::pair{c.normalisation, scales.normalisation}, std::pair{c.measured_scale, scales.measured_scale}})
+      if (!(std::abs(found - stored) <= rounding * std::abs(stored)))
+        throw Error(ErrorKind::shape,
+                    info.path +
+                        ": these scans hold other patterns than the run was started on; name the same files, or "
+                        "start another run");
+  }
+
   void set_trainer_state(const std::vector<double>& s) {
     constexpr size_t fixed = 10;
     if (s.size() < fixed || s.size() != fixed + static_cast<size_t>(history_columns * static_cast<int64_t>(s[9])))
@@ -475,6 +490,7 @@ io::Checkpoint Trainer::checkpoint() const {
 }
 
 void Trainer::restore(const io::Checkpoint& c) {
+  impl_->require_same_patterns(c);
   impl_->upload(c.weights, impl_->parameters);
   impl_->upload(c.adam_m, impl_->adam_m);
   impl_->upload(c.adam_v, impl_->adam_v);
@@ -482,7 +498,8 @@ void Trainer::restore(const io::Checkpoint& c) {
   impl_->steps = c.step;
   impl_->epoch = c.epoch;
   impl_->step_in_epoch = c.step_in_epoch;
-  // Scales are those of the training set that the weights have seen, frozen at its first step.
+  // The same numbers as this trainer's own but for rounding, which follows how the frames are read; the stored ones
+  // keep the bits.
   impl_->scales.normalisation = c.normalisation;
   impl_->scales.measured_scale = c.measured_scale;
   impl_->log_scale = static_cast<float>(c.log_scale);

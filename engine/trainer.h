@@ -48,7 +48,7 @@ class Trainer {
 
   /// Everything needed to go on from here.
   io::Checkpoint checkpoint() const;
-  /// Goes on from a checkpoint. Error(shape): it belongs to another network or data set.
+  /// Goes on from a checkpoint. Error(shape): it belongs to another network or to other patterns.
   void restore(const io::Checkpoint& checkpoint);
 
   /// Trains to the end. `save` is called before the first step, every checkpoint_every epochs, at the end, and before

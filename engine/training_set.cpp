@@ -8,6 +8,7 @@
 
 #include "engine/forward_model.h"
 #include "engine/object_patch.h"
+#include "engine/option_table.h"
 #include "engine/probe.h"
 #include "engine/random.h"
 #include "engine/scan_set.h"
@@ -86,7 +87,7 @@ GeneratorConfig resolve_network(const TrainConfig& config, int64_t scan_side_px,
                     100 * power_outside));
   }
   if (!network.object_big && network.network == Network::shared && network.members() > 1)
-    throw Error(ErrorKind::shape, "--network shared gives each member a patch of its own; it needs --object-big on");
+    throw UsageError("--network shared gives each member a patch of its own; it needs --object-big on");
   switch (config.precision) {
     case PrecisionChoice::automatic:
       network.precision = features.amx_bf16 ? ops::Precision::bf16 : ops::Precision::fp32;
@@ -104,9 +105,9 @@ GeneratorConfig resolve_network(const TrainConfig& config, int64_t scan_side_px,
 }
 
 io::ComplexImage prepare_probe(const TrainConfig& config, io::ComplexImage probe) {
-  probe = config.probe_scale > 0 ? normalise_probe(std::move(probe), config.probe_scale)
-                                 : scale_probe_to_object(std::move(probe));
-  return config.probe_mask ? masked_probe(std::move(probe)) : probe;
+  if (config.probe_mask) probe = masked_probe(std::move(probe));
+  return config.probe_scale > 0 ? normalise_probe(std::move(probe), config.probe_scale)
+                                : scale_probe_to_object(std::move(probe));
 }
 
 Groups make_scan_groups(const io::ScanInfo& scan, const std::vector<int64_t>& frames, const GroupingConfig& config) {

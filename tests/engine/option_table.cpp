@@ -54,6 +54,8 @@ TEST(option_table, wrong_values_are_named_with_what_was_expected) {
   EXPECT_EQ(error_of({{"batch", "0"}}), "--batch: '0' is not between 1 and 65536");
   EXPECT_EQ(error_of({{"batch", "many"}}), "--batch: 'many' is not a whole number");
   EXPECT_EQ(error_of({{"batch", "1.5"}}), "--batch: '1.5' is not a whole number");
+  EXPECT_NE(error_of({{"clip-at", "0"}}).find("--clip-at: '0' is not at least"), std::string::npos);
+  EXPECT_EQ(error_of({{"clip-at", "auto"}}), "no error");
   EXPECT_EQ(error_of({{"lr", "nan"}}), "--lr: 'nan' is not a number");
   EXPECT_EQ(error_of({{"epochs", "99999999999999999999"}}), "--epochs: '99999999999999999999' is not a whole number");
   EXPECT_EQ(error_of({{"network", "big"}}), "--network: 'big' is not one of grouped, shared");

@@ -9,6 +9,8 @@
 #include <numeric>
 #include <thread>
 
+#include "engine/option_table.h"
+#include "engine/probe.h"
 #include "engine/training_set.h"
 #include "tests/support/compare.h"
 #include "tests/support/device.h"
@@ -94,6 +96,33 @@ TEST(trainer, resume_after_any_step_gives_the_same_bits) {
       ASSERT_EQ(second.history().size(), whole.history().size());
       EXPECT_EQ(second.history().back().loss, whole.history().back().loss);
     }
+  }
+}
+
+TEST(trainer, other_patterns_than_those_of_the_run_are_refused) {
+  const TrainConfig c = small_config(1);
+  const io::Checkpoint saved = Trainer(tests::test_device(), c, tests::small_scan(9, 64, 1), {}).checkpoint();
+  Trainer other(tests::test_device(), c, tests::small_scan(9, 64, 2), {});
+  other.step();
+  const std::vector<float> before = weights_of(other);
+  try {
+    other.restore(saved);
+    FAIL() << "other patterns went unnoticed";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::shape);
+    EXPECT_NE(std::string(e.what()).find("these scans hold other patterns than the run was started on"),
+              std::string::npos)
+        << e.what();
+  }
+  EXPECT_EQ(weights_of(other), before);
+}
+
+TEST(trainer, probe_scale_auto_is_of_the_probe_in_use) {
+  const io::ComplexImage flat{1, 64, 64, std::vector<std::complex<float>>(64 * 64, 1.0F)};
+  for (const bool mask : {false, true}) {
+    TrainConfig c;
+    c.probe_mask = mask;
+    EXPECT_NEAR(total_power(prepare_probe(c, flat)), 32 * 32 / (0.65 * 0.65), 1e-3) << mask;
   }
 }
 
@@ -185,6 +214,8 @@ TEST(trainer, clip_at_auto_is_1_and_a_hundredth_for_the_adaptive_clip) {
   EXPECT_EQ(Trainer(tests::test_device(), c, tests::small_scan(9, 64, 1), {}).config().clip_at, 1);
   c.clip = Clip::agc;
   EXPECT_EQ(Trainer(tests::test_device(), c, tests::small_scan(9, 64, 1), {}).config().clip_at, 0.01);
+  c.clip = Clip::none;
+  EXPECT_EQ(Trainer(tests::test_device(), c, tests::small_scan(9, 64, 1), {}).config().clip_at, 0) << "nothing to clip";
 }
 
 TEST(trainer, pad_object_auto_judges_the_probe_in_use) {
@@ -236,6 +267,9 @@ TEST(trainer, a_loss_that_is_not_finite_stops_without_saving) {
 TEST(trainer, supervised_needs_a_truth_and_learns_it) {
   TrainConfig c = small_config(1);
   c.method = Method::supervised;
+  c.tv_weight = 1e-5;
+  EXPECT_THROW(Trainer(tests::test_device(), c, tests::small_scan(4, 64, 1), {}), UsageError);
+  c.tv_weight = 0;
   try {
     Trainer t(tests::test_device(), c, tests::small_scan(4, 64, 1), {});
     FAIL() << "no truth was needed";
