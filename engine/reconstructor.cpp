@@ -33,6 +33,12 @@ GeneratorConfig stored_network(const TrainConfig& c, PrecisionChoice precision, 
   return resolve_network(decided, c.side_px, 0, features, {});
 }
 
+int64_t image_count(const io::ScanInfo& info) {
+  int64_t images = std::max<int64_t>(1, info.object.depth);
+  for (const int32_t i : info.object_index) images = std::max<int64_t>(images, i + 1);
+  return images;
+}
+
 }  // namespace
 
 OptionTable reconstruct_options(ReconstructConfig& c) {
@@ -126,9 +132,7 @@ struct Reconstructor::Impl {
     Loader loader(std::move(reader), std::move(used), {.host_memory_bytes = config.host_memory_bytes});
 
     const std::vector<float> weighting = weights_for_stitching(info);
-    int64_t images = std::max<int64_t>(1, info.object.depth);
-    for (const int32_t i : info.object_index) images = std::max<int64_t>(images, i + 1);
-    std::vector<std::vector<int64_t>> by_image(static_cast<size_t>(images));
+    std::vector<std::vector<int64_t>> by_image(static_cast<size_t>(image_count(info)));
     for (int64_t g = 0; g < groups.count(); ++g) {
       const auto frame = static_cast<size_t>(groups.index[static_cast<size_t>(g * groups.members)]);
       by_image[info.object_index.empty() ? 0 : static_cast<size_t>(info.object_index[frame])].push_back(g);
@@ -205,6 +209,19 @@ struct Reconstructor::Impl {
     out.weight.insert(out.weight.end(), one.weight.begin(), one.weight.end());
   }
 
+  // Before the network's work, which a refusal would waste.
+  void require_polishable(const io::ScanInfo& info) const {
+    if (config.polish_sweeps == 0) return;
+    if (probe_for(info).empty())
+      throw Error(ErrorKind::shape, info.path +
+                                        ": --polish needs a probe, and neither the supervised model nor the scan has "
+                                        "one; add the dataset 'probe' to the scan, or leave --polish out");
+    if (image_count(info) > 1)
+      throw Error(ErrorKind::shape, fmt::format("{}: --polish works on scans of one image, this one has {}; give it a "
+                                                "scan file for each image, or leave --polish out",
+                                                info.path, image_count(info)));
+  }
+
   // R of the network's object, and the sweeps that were asked for.
   void polish(const std::function<std::unique_ptr<io::ScanReader>()>& open_scan, io::Reconstruction& out,
               const RunControl& control) {
@@ -213,15 +230,7 @@ struct Reconstructor::Impl {
     sweeps.frames = config.frames;
     sweeps.seed = config.seed;
     sweeps.host_memory_bytes = config.host_memory_bytes;
-    if (out.probe.empty() && config.polish_sweeps > 0)
-      throw Error(ErrorKind::shape, "--polish needs a probe: the supervised model has none, nor has the scan");
-    if (out.probe.empty() || (config.polish_sweeps == 0 && !config.report_residual)) return;
-    if (out.object.depth > 1) {
-      if (config.polish_sweeps > 0)
-        throw Error(ErrorKind::shape,
-                    "--polish works on scans of one image; this one has " + std::to_string(out.object.depth));
-      return;
-    }
+    if (out.probe.empty() || out.object.depth > 1 || (config.polish_sweeps == 0 && !config.report_residual)) return;
     const std::unique_ptr<io::ScanReader> scan = open_scan();
     RefineState state = start_from_object(scan->info(), out.object, out.weight, out.origin_px, out.probe,
                                           mean_counts(device, *scan, sweeps.frames, control));
@@ -277,6 +286,7 @@ io::Reconstruction Reconstructor::run(const std::function<std::unique_ptr<io::Sc
                 fmt::format("{}: diffraction: patterns of {} pixels, but the model was trained on {}; train "
                             "one on such patterns",
                             info.path, info.side_px, network().side_px));
+  impl_->require_polishable(info);
   io::Reconstruction out;
   out.device = impl_->device.name();
   out.precision = network().precision == ops::Precision::bf16 ? "bf16" : "fp32";

@@ -44,8 +44,9 @@ class Reconstructor {
   /// From a scan to its stitched object, with R; polished when config says so. `open_scan` is called once for each pass
   /// over the frames. Object and probe are in units of the scan's counts: |FFT2(probe*object)|^2, orthonormal.
   /// seconds and pattern_count speak of loading to stitched object, without R and polish. Asked to stop during the
-  /// polish it gives what it has: the network's object, or the polished one after the whole sweeps that `residual`
-  /// counts (fewer than polish_sweeps + 1). Error(cancelled): asked to stop before.
+  /// polish it gives what it has: the network's object where no sweep is whole, else the polished one after the whole
+  /// sweeps that `residual` counts (fewer than polish_sweeps + 1) and what was done of the next. Error(cancelled):
+  /// asked to stop before. Error(shape), before any work: polish without a probe or of several images.
   io::Reconstruction run(const std::function<std::unique_ptr<io::ScanReader>()>& open_scan, const RunControl& control);
 
  private:

@@ -106,14 +106,17 @@ class Refinement {
     return apart / total;
   }
 
-  /// False when the caller wants to stop: the sweep is left where it is.
-  bool sweep(bool update_probe, const RunControl& control) {
-    bool going = true;
+  enum class Sweep { whole, part, none };
+  /// Not whole when the caller wants to stop: the sweep is left where it is.
+  Sweep sweep(bool update_probe, const RunControl& control) {
+    bool going = true, any = false;
     walk(random_.permutation(static_cast<int64_t>(frames_.size())), [&](std::span<const int64_t> places) {
       going = going && !control.stop_requested();
-      if (going) improve(places, update_probe);
+      if (!going) return;
+      improve(places, update_probe);
+      any = true;
     });
-    return going;
+    return going ? Sweep::whole : any ? Sweep::part : Sweep::none;
   }
 
   void download(RefineState& state) {
@@ -420,17 +423,21 @@ void refine(const Device& device, io::ScanReader& scan, const RefineConfig& conf
   check_residual(residuals.back(), 0);
   const auto start = std::chrono::steady_clock::now();
   for (int64_t sweep = 0; sweep < config.sweeps; ++sweep) {
-    const bool finished = run.sweep(config.update_probe && sweep > 0, control);
-    if (finished) {
+    const Refinement::Sweep done_of_it = run.sweep(config.update_probe && sweep > 0, control);
+    const bool whole = done_of_it == Refinement::Sweep::whole;
+    if (whole) {
       residuals.push_back(run.residual());
       check_residual(residuals.back(), sweep + 1);
     }
-    if (!finished || (sweep + 1 < config.sweeps && control.stop_requested())) {
-      run.download(state);
-      state.residual = residuals;
-      if (!all_finite(state.object) || !all_finite(state.probe)) check_residual(NAN, sweep + 1);
-      throw Error(ErrorKind::cancelled, fmt::format("refine: stopped after {} of {} sweeps{}", residuals.size() - 1,
-                                                    config.sweeps, finished ? "" : ", within the next"));
+    if (!whole || (sweep + 1 < config.sweeps && control.stop_requested())) {
+      RefineState reached = state;
+      run.download(reached);
+      if (!all_finite(reached.object) || !all_finite(reached.probe)) check_residual(NAN, sweep + 1);
+      reached.residual = residuals;
+      state = std::move(reached);
+      throw Error(ErrorKind::cancelled,
+                  fmt::format("refine: stopped after {} of {} sweeps{}", residuals.size() - 1, config.sweeps,
+                              done_of_it == Refinement::Sweep::part ? ", within the next" : ""));
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const auto done = static_cast<double>(sweep + 1), total = static_cast<double>(config.sweeps);

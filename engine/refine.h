@@ -46,7 +46,8 @@ RefineState start_from_object(const io::ScanInfo& scan, const io::ComplexImage& 
 /// gather form, bitwise repeatable whatever the number of threads. Pixels that the mask excludes keep the model's
 /// amplitude. Error(numeric): an object, probe or residual that is not finite; Error(shape): settings, a probe or an
 /// object that do not fit; Error(memory): --host-memory too small for a batch: `state` stays as it was.
-/// Error(cancelled): `state` holds the work so far, with the residual of the whole sweeps; the message counts them.
+/// Error(cancelled): `state` holds the whole sweeps and those batches of the next that were done ("within the next" in
+/// the message), with the residual of the whole ones, which the message counts.
 void refine(const Device& device, io::ScanReader& scan, const RefineConfig& config, RefineState& state,
             const RunControl& control);
 

@@ -58,10 +58,37 @@ TEST(reconstructor, gives_what_it_has_when_asked_to_stop_in_the_polish) {
     config.polish_sweeps = 5;
     const io::Reconstruction stopped = Reconstructor(tests::test_device(), model, config).run(open_scan, control);
     ASSERT_EQ(stopped.residual.size(), sweeps + 1);
+    if (sweeps > 0) {  // asked at the end of a sweep: the same as if no more had been wanted
+      config.polish_sweeps = static_cast<int64_t>(sweeps);
+      const io::Reconstruction whole = Reconstructor(tests::test_device(), model, config).run(open_scan, {});
+      EXPECT_EQ(stopped.object.data, whole.object.data);
+      EXPECT_EQ(stopped.weight, whole.weight);
+      EXPECT_EQ(stopped.residual, whole.residual);
+    }
     EXPECT_EQ(stopped.residual[0], network.residual[0]);
     EXPECT_EQ(stopped.object.data == network.object.data, sweeps == 0);
     EXPECT_EQ(stopped.weight == network.weight, sweeps == 0);
   }
+}
+
+TEST(reconstructor, refuses_what_cannot_be_polished_before_any_work) {
+  io::ScanInfo info = open_scan()->info();
+  info.object_index.assign(static_cast<size_t>(info.frames), 0);
+  info.object_index.back() = 1;
+  std::vector<float> amplitude(static_cast<size_t>(info.frames * 64 * 64), 1.0F);
+  RunControl control;
+  bool worked = false;
+  control.progress = [&](const ProgressEvent&) { worked = true; };
+  ReconstructConfig config;
+  config.polish_sweeps = 1;
+  try {
+    Reconstructor(tests::test_device(), untrained_model(), config)
+        .run([&] { return io::scan_from_memory(info, amplitude); }, control);
+    ADD_FAILURE() << "polished two images";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("one image, this one has 2"), std::string::npos) << e.what();
+  }
+  EXPECT_FALSE(worked);
 }
 
 TEST(reconstructor, stops_before_the_polish_without_a_result) {

@@ -454,12 +454,29 @@ TEST(refine, reports_each_sweep_and_stops_when_asked) {
     ADD_FAILURE() << "not stopped";
   } catch (const Error& e) {
     EXPECT_EQ(e.kind(), ErrorKind::cancelled);
-    EXPECT_STREQ(e.what(), "refine: stopped after 2 of 5 sweeps, within the next");
+    EXPECT_STREQ(e.what(), "refine: stopped after 2 of 5 sweeps") << "no batch of the third was done";
   }
   ASSERT_EQ(messages.size(), 2u);
   EXPECT_NE(messages[1].find("sweep 2/5"), std::string::npos) << messages[1];
   EXPECT_EQ(state.residual.size(), 3u);
   EXPECT_NE(state.object.data, start.object.data);
+  RefineState whole = start;
+  refine(test_device(), *reader, {.sweeps = 2, .batch = 4}, whole, {});
+  EXPECT_EQ(state.object.data, whole.object.data);
+
+  // Asked within a sweep: what was done of it is kept.
+  int asked = 0;
+  control.cancelled = [&] { return messages.size() == 2 && ++asked > 2; };
+  messages.clear();
+  RefineState within = start;
+  try {
+    refine(test_device(), *reader, {.sweeps = 5, .batch = 4}, within, control);
+    ADD_FAILURE() << "not stopped";
+  } catch (const Error& e) {
+    EXPECT_STREQ(e.what(), "refine: stopped after 2 of 5 sweeps, within the next");
+  }
+  EXPECT_EQ(within.residual, state.residual);
+  EXPECT_NE(within.object.data, state.object.data);
 }
 
 TEST(refine, covers_what_the_sweeps_visited) {
