@@ -50,14 +50,18 @@ void print_facts(const ordered_json& facts, bool json) {
 }
 
 // How much neighbouring probes, taken as disks, overlap.
-ordered_json overlap_facts(const io::ScanInfo& scan, double probe_diameter_px) {
+ordered_json overlap_facts(const io::ScanInfo& scan, double probe_diameter_px, uint64_t seed,
+                           const RunControl& control) {
   const auto& index = scan.object_index;
   if (std::any_of(index.begin(), index.end(), [&](int32_t i) { return i != index.front(); }))
-    throw Error(ErrorKind::shape, scan.path + ": --probe-diameter-px: the overlap is that of a scan of one object");
+    throw UsageError(scan.path +
+                     ": --probe-diameter-px: the overlap is that of a scan of one object, and this one shows several; "
+                     "give it a scan file for each, or leave the option out");
   OverlapConfig config;
   config.gridsize = scan.frames < 4 ? 1 : 2;
   config.probe_diameter_px = probe_diameter_px;
-  return ordered_json::parse(io::overlap_json(overlap_metrics_of_scan(scan.positions_px, config)));
+  config.seed = seed;
+  return ordered_json::parse(io::overlap_json(overlap_metrics_of_scan(scan.positions_px, config, control)));
 }
 
 // Frames read at a time when all are checked.
@@ -190,11 +194,15 @@ class InfoCommand : public Command {
     OptionTable table;
     table.real("probe-diameter-px", probe_diameter_px_,
                "of a scan, work out how much probes this wide overlap; 0: not");
+    table.seed("seed", seed_, "of the groups whose overlap --probe-diameter-px works out");
     add_table(app, std::move(table));
     add_table(app, scan_hint_options(hints_), scan_hint_group);
   }
   int run() override {
-    switch (io::file_kind(file_)) {
+    const io::FileKind kind = io::file_kind(file_);
+    if (probe_diameter_px_ > 0 && kind != io::FileKind::scan_or_other)
+      throw UsageError(file_ + ": is not a scan; --probe-diameter-px is for scans, leave it out");
+    switch (kind) {
       case io::FileKind::reconstruction:
         print_facts(reconstruction_facts(io::read_reconstruction(file_)), json_);
         break;
@@ -204,8 +212,11 @@ class InfoCommand : public Command {
         break;
       case io::FileKind::scan_or_other: {
         const auto scan = io::open_scan(file_, hints_);
-        ordered_json facts = scan_facts(*scan, make_control());
-        if (probe_diameter_px_ > 0) facts["overlap"] = overlap_facts(scan->info(), probe_diameter_px_);
+        const RunControl control = make_control();
+        ordered_json overlap;
+        if (probe_diameter_px_ > 0) overlap = overlap_facts(scan->info(), probe_diameter_px_, seed_, control);
+        ordered_json facts = scan_facts(*scan, control);
+        if (!overlap.empty()) facts["overlap"] = std::move(overlap);
         print_facts(facts, json_);
       }
     }
@@ -216,6 +227,7 @@ class InfoCommand : public Command {
   std::string file_;
   bool json_ = false;
   double probe_diameter_px_ = 0;
+  uint64_t seed_ = 0;
   io::ScanHints hints_;
 };
 

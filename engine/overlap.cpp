@@ -41,12 +41,13 @@ void require_settings(std::span<const Position> positions, const OverlapConfig& 
 /// Mean over the points of the mean overlap fraction with their neighbours nearer than the diameter: the nearest
 /// `at_most`, divided by the number that exist up to `at_most` (metric 2), or all of them divided by their own number
 /// (metric 3, at_most 0).
-double mean_overlap(std::vector<Position> points, int64_t at_most, double diameter) {
+double mean_overlap(std::vector<Position> points, int64_t at_most, double diameter, const RunControl& control) {
   const auto n = static_cast<int64_t>(points.size());
   std::sort(points.begin(), points.end());
   double total = 0;
   std::vector<double> near;
   for (int64_t i = 0; i < n; ++i) {
+    if (control.stop_requested()) throw Error(ErrorKind::cancelled, "overlap: stopped; nothing was measured");
     near.clear();
     // Sorted by y: only a strip of one diameter can hold neighbours that count.
     for (const int64_t step : {-1, 1}) {
@@ -108,7 +109,7 @@ double disc_overlap_fraction(double distance, double diameter) {
 }
 
 io::OverlapReport overlap_metrics(std::span<const Position> positions_px, std::span<const int64_t> groups,
-                                  const OverlapConfig& config) {
+                                  const OverlapConfig& config, const RunControl& control) {
   require_settings(positions_px, config);
   const auto images = static_cast<int64_t>(positions_px.size());
   const int64_t members = config.gridsize * config.gridsize;
@@ -144,7 +145,7 @@ io::OverlapReport overlap_metrics(std::span<const Position> positions_px, std::s
   std::sort(unique.begin(), unique.end());
   unique.erase(std::unique(unique.begin(), unique.end()), unique.end());
   report.images_unique = static_cast<int64_t>(unique.size());
-  report.metric_2 = mean_overlap(std::move(unique), config.neighbor_count, config.probe_diameter_px);
+  report.metric_2 = mean_overlap(std::move(unique), config.neighbor_count, config.probe_diameter_px, control);
 
   std::vector<Position> centroids;
   for (size_t first = 0; first < groups.size(); first += static_cast<size_t>(members)) {
@@ -156,7 +157,7 @@ io::OverlapReport overlap_metrics(std::span<const Position> positions_px, std::s
     }
     centroids.push_back(centre);
   }
-  report.metric_3 = mean_overlap(std::move(centroids), 0, config.probe_diameter_px);
+  report.metric_3 = mean_overlap(std::move(centroids), 0, config.probe_diameter_px, control);
 
   const double disc = std::numbers::pi * config.probe_diameter_px * config.probe_diameter_px / 4;
   report.geometry_acceptance_bound =
@@ -165,7 +166,8 @@ io::OverlapReport overlap_metrics(std::span<const Position> positions_px, std::s
   return report;
 }
 
-io::OverlapReport overlap_metrics_of_scan(std::span<const Position> positions_px, const OverlapConfig& config) {
+io::OverlapReport overlap_metrics_of_scan(std::span<const Position> positions_px, const OverlapConfig& config,
+                                          const RunControl& control) {
   require_settings(positions_px, config);
   const auto total = static_cast<int64_t>(positions_px.size());
   const auto used = static_cast<int64_t>(std::floor(config.image_fraction * static_cast<double>(total)));
@@ -185,7 +187,7 @@ io::OverlapReport overlap_metrics_of_scan(std::span<const Position> positions_px
                                                 .oversample = asked > used,
                                                 .exclude_seed = false,
                                                 .seed = config.seed});
-  io::OverlapReport report = overlap_metrics(positions, groups.index, config);
+  io::OverlapReport report = overlap_metrics(positions, groups.index, config, control);
   report.images_total = total;
   return report;
 }

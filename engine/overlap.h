@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/run_control.h"
 #include "io/metrics_json.h"
 
 namespace ptyfuse {
@@ -26,13 +27,14 @@ struct OverlapConfig {
 /// groups' centroids, mean over groups of the mean fraction to the centroids nearer than D, 0 where there is none.
 /// geometry_acceptance_bound = min(0.1, area of the positions' bounding box / (positions x area of a disc));
 /// effective_min_acceptance is that, at least 1e-6.
-/// Error(shape): a setting out of its range, no positions, a position not finite, an index out of range.
+/// Error(shape): a setting out of its range, no positions, a position not finite, an index out of range;
+/// Error(cancelled).
 io::OverlapReport overlap_metrics(std::span<const std::array<double, 2>> positions_px, std::span<const int64_t> groups,
-                                  const OverlapConfig& config);
+                                  const OverlapConfig& config, const RunControl& control = {});
 
 /// The same for a whole scan: draws floor(image_fraction S) images by the seed, groups them as make_groups does (more
 /// groups than images are allowed), and measures. Error(shape): no image is left, and as overlap_metrics().
 io::OverlapReport overlap_metrics_of_scan(std::span<const std::array<double, 2>> positions_px,
-                                          const OverlapConfig& config);
+                                          const OverlapConfig& config, const RunControl& control = {});
 
 }  // namespace ptyfuse

@@ -14,7 +14,8 @@ PatchCorner patch_corner(const std::array<double, 2>& centre_px, int64_t side_px
   for (size_t axis = 0; axis < 2; ++axis) {
     const double corner = centre_px[axis] - static_cast<double>(middle);
     if (!(std::abs(corner) < 1e15))
-      throw_shape_error("refine", "a position is not finite; mend positions_px of the scan");
+      throw Error(ErrorKind::shape,
+                  "positions_px: a position is not finite, or beyond 1e15 px; mend it in the scan file");
     const double whole = std::floor(corner + whole_px);
     out.whole[axis] = static_cast<int64_t>(whole);
     out.fraction[axis] = static_cast<float>(std::max(0.0, corner - whole));

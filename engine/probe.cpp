@@ -62,7 +62,7 @@ double total_power(const io::ComplexImage& probe) {
 void require_probe(const io::ScanInfo& scan, const io::ComplexImage& probe, const std::string& origin) {
   constexpr const char* mend = "; name another with --probe FILE[:DATASET]";
   if (probe.empty())
-    throw Error(ErrorKind::shape, origin + ": probe: the scan has none; name one with --probe FILE[:DATASET]");
+    throw Error(ErrorKind::shape, origin + ": probe: there is none; name one with --probe FILE[:DATASET]");
   if (probe.height != scan.side_px || probe.width != scan.side_px)
     throw Error(ErrorKind::shape, fmt::format("{}: the probe has {} x {} pixels, the patterns have {} x {}{}", origin,
                                               probe.height, probe.width, scan.side_px, scan.side_px, mend));

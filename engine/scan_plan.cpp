@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "engine/option_table.h"
 #include "engine/random.h"
 #include "kernels/device/error.h"
 
@@ -79,9 +80,10 @@ ScanPlan plan_grid(const SimulateConfig& config, const io::ComplexImage& objects
 
 ScanPlan plan_random(const SimulateConfig& config, const io::ComplexImage& objects) {
   if (config.gridsize != 1)
-    throw_shape_error("simulate", "--gridsize " + std::to_string(config.gridsize) +
-                                      " makes groups of a grid's patterns (--scan grid); those of a random scan are "
-                                      "grouped in training, by train --gridsize 2");
+    throw UsageError(
+        "--gridsize " + std::to_string(config.gridsize) +
+        " makes groups of a grid's patterns (--scan grid); those of a random scan are grouped in training, "
+        "by train --gridsize 2");
   if (config.patterns < 1)
     throw_shape_error("simulate", "--patterns " + std::to_string(config.patterns) + ", expected 1 or more");
   const int64_t smaller = std::min(objects.height, objects.width);

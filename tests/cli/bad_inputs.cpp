@@ -60,7 +60,7 @@ const BadScan bad_scans[] = {
     {"no_probe",
      by_train | by_refine,
      [](ScanFile& s) { s.omit = {"probe"}; },
-     {"probe: the scan has none", "--probe FILE[:DATASET]"}},
+     {"probe: there is none", "--probe FILE[:DATASET]"}},
     {"frames_not_square",
      by_all,
      [](ScanFile& s) {
@@ -249,7 +249,6 @@ TEST_F(cli_bad_inputs, the_right_file_in_the_wrong_place) {
       {{"train", "-o", "NEW", "--resume"}, {"NEW: holds no training run to resume"}},
       {{"train", "sound.h5", "-o", "RUN"}, {"RUN: holds a training run already", "--resume"}},
       {{"train", "sound.h5", "-o", "sound.h5"}, {"sound.h5: is not a folder"}},
-      {{"simulate", "-o", "s.h5", "--scan", "random", "--gridsize", "2"}, {"--gridsize 2", "--scan grid"}},
       {{"evaluate", "recon.h5", "--truth", "recon.h5:nothing", "-o", "m.json"}, {"recon.h5: nothing", "object"}},
       {{"evaluate", "recon.h5", "--truth", "recon.h5", "-o", "m.json", "--image", "1"}, {"image 1"}},
   };

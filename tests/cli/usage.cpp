@@ -53,6 +53,8 @@ TEST_F(cli_usage, devices_says_what_auto_chooses) {
 
 TEST_F(cli_usage, wrong_arguments_exit_with_2) {
   simulate_scan();
+  simulate_scan("several.h5", {"--images", "2"});
+  run_well({"refine", "scan.h5", "-o", "recon.h5", "--sweeps", "1"});
   struct Case {
     Arguments arguments;
     std::vector<std::string> message;
@@ -85,6 +87,13 @@ TEST_F(cli_usage, wrong_arguments_exit_with_2) {
       {{"evaluate", "scan.h5", "--truth", "scan.h5", "-o", "m.json", "--crop", "5"}, {"--crop", "Y0:Y1,X0:X1"}},
       {{"convert", "scan.h5", "-o", "s.npz", "--from", "npz"}, {"--from: scan.h5 is a ptyfuse-scan file"}},
       {{"train", "scan.h5", "-o", "RUN", "--tv-weight", "-1"}, {"--tv-weight: '-1' is not at least 0"}},
+      {{"simulate", "-o", "s.h5", "--scan", "random", "--gridsize", "2"}, {"--gridsize 2", "--scan grid"}},
+      {{"train", "scan.h5", "-o", "RUN", "--nll-weight", "0"}, {"both 0", "give one of them a positive value"}},
+      {{"train", "scan.h5", "-o", "RUN", "--network", "shared", "--object-big", "off"}, {"--object-big on"}},
+      {{"train", "scan.h5", "-o", "RUN", "--method", "supervised", "--tv-weight", "1"}, {"--tv-weight", "pinn"}},
+      {{"train", "scan.h5", "-o", "RUN", "--clip-at", "0"}, {"--clip-at: '0' is not at least"}},
+      {{"info", "several.h5", "--probe-diameter-px", "20"}, {"several.h5", "one object", "a scan file for each"}},
+      {{"info", "recon.h5", "--probe-diameter-px", "20"}, {"recon.h5: is not a scan"}},
       {{"bench", "--case", "nothing"}, {"--case nothing", "unet_forward"}},
   };
   for (const Case& c : cases) expect_failure(c.arguments, 2, c.message);

@@ -118,6 +118,19 @@ TEST(overlap, a_line_of_positions_keeps_a_positive_floor) {
   EXPECT_EQ(got.effective_min_acceptance, 1e-6);
 }
 
+TEST(overlap, stops_when_asked) {
+  int asked = 0;
+  RunControl control;
+  control.cancelled = [&] { return ++asked == 7; };
+  try {
+    overlap_metrics(random_positions(10, 30, 4), {}, {.probe_diameter_px = 12}, control);
+    ADD_FAILURE() << "not stopped";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::cancelled);
+  }
+  EXPECT_EQ(asked, 7);
+}
+
 TEST(overlap, refuses_what_it_cannot_measure) {
   const Positions positions = random_positions(10, 30, 5);
   const std::vector<int64_t> outside{0, 1, 2, 10}, broken{0, 1, 2};
