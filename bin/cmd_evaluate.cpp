@@ -41,7 +41,7 @@ class EvaluateCommand : public Command {
     app.add_option("--frc-csv", frc_csv_, "the Fourier ring correlations as a table")->type_name("FILE");
     app.add_option("--png", picture_, "truth, reconstruction, error and FRC side by side")->type_name("FILE");
     OptionTable table;
-    table.text("truth", truth_, "the true object (default dataset: object)", "FILE[:DATASET]", true);
+    table.required_text("truth", truth_, "the true object (default dataset: object)", "FILE[:DATASET]");
     table.flag("register", config_.registered, "find and undo a shift first, to a fiftieth of a pixel");
     table.choice("phase-align", config_.phase_align, {{"plane", PhaseAlign::plane}, {"mean", PhaseAlign::mean}},
                  "what is taken off the phase");

@@ -37,8 +37,8 @@ void Command::add_table(CLI::App& app, OptionTable table, const std::string& gro
       for (const std::string& word : option.choices) words += (words.empty() ? "" : "|") + word;
       std::string type = option.kind == OptionKind::integer ? "INT" : option.kind == OptionKind::real ? "REAL" : "TEXT";
       if (!words.empty()) type = words;
-      if (!option.value.empty()) type = option.value;
-      given->option->type_name(option.required ? type + " REQUIRED" : type);
+      if (!option.placeholder.empty()) type = option.placeholder;
+      given->option->type_name(option.must_be_given ? type + " REQUIRED" : type);
       const std::string value = option.get();
       if (!value.empty()) given->option->default_str(value);
     }
@@ -77,8 +77,8 @@ void Command::apply_options() {
     }
     table.apply(values);
     for (const Option& option : table.options())
-      if (option.required && option.get().empty())
-        throw UsageError("--" + option.name + " " + option.value + " is needed: " + option.help);
+      if (option.must_be_given && option.get().empty())
+        throw UsageError("--" + option.name + " " + option.placeholder + " is needed: " + option.help);
   }
   if (globals_.verbose)
     std::fprintf(stderr, "ptyfuse %s %s\n%s%s", PTYFUSE_VERSION, name(), settings_toml().c_str(),

@@ -47,7 +47,7 @@ void add_frames_option(OptionTable& table, std::string& field) {
   Option o;
   o.name = "frames";
   o.help = "frames in use, as Python slices; empty: all";
-  o.value = "A:B:STEP";
+  o.placeholder = "A:B:STEP";
   o.set = [&field](const std::string& text) {
     try {
       parse_slice(text);

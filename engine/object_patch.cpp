@@ -1,9 +1,9 @@
 #include "engine/object_patch.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 
+#include "engine/patch_corner.h"
 #include "kernels/device/tensor_view.h"
 
 namespace ptyfuse {
@@ -12,13 +12,14 @@ void cut_patch(const io::ComplexImage& objects, int64_t image_index, std::array<
                std::span<complex64> out) {
   if (static_cast<int64_t>(out.size()) != side * side)
     throw_shape_error("cut_patch", std::to_string(out.size()) + " pixels for a patch of side " + std::to_string(side));
+  if (image_index < 0 || image_index >= objects.depth)
+    throw_shape_error("cut_patch",
+                      "image " + std::to_string(image_index) + " of a stack of " + std::to_string(objects.depth));
   const int64_t height = objects.height, width = objects.width;
   const complex64* image = objects.data.data() + image_index * height * width;
-  const double corner_y = position_px[0] - static_cast<double>(side / 2);
-  const double corner_x = position_px[1] - static_cast<double>(side / 2);
-  const auto y0 = static_cast<int64_t>(std::floor(corner_y)), x0 = static_cast<int64_t>(std::floor(corner_x));
-  const auto ty = static_cast<float>(corner_y - static_cast<double>(y0));
-  const auto tx = static_cast<float>(corner_x - static_cast<double>(x0));
+  const PatchCorner corner = patch_corner(position_px, side);
+  const auto [y0, x0] = corner.whole;
+  const auto [ty, tx] = corner.fraction;
   const bool between = ty != 0 || tx != 0;
   const int64_t reach = between ? side + 1 : side;
   if (y0 >= 0 && x0 >= 0 && y0 + reach <= height && x0 + reach <= width) {
@@ -35,7 +36,7 @@ void cut_patch(const io::ComplexImage& objects, int64_t image_index, std::array<
     }
     return;
   }
-  const auto at = [&](int64_t y, int64_t x) {
+  const auto at = [image, height, width](int64_t y, int64_t x) {
     return y >= 0 && y < height && x >= 0 && x < width ? image[y * width + x] : complex64();
   };
   for (int64_t y = 0; y < side; ++y)

@@ -113,7 +113,7 @@ void OptionTable::bytes(std::string name, int64_t& field, std::string help) {
   Option o;
   o.name = std::move(name);
   o.help = std::move(help);
-  o.value = "SIZE";
+  o.placeholder = "SIZE";
   o.set = [&field, key = o.name](const std::string& text) { field = parse_bytes(key, text); };
   o.get = [&field] {
     constexpr int64_t gib = int64_t{1} << 30, mib = int64_t{1} << 20;
@@ -141,15 +141,19 @@ void OptionTable::flag(std::string name, bool& field, std::string help) {
   options_.push_back(std::move(o));
 }
 
-void OptionTable::text(std::string name, std::string& field, std::string help, std::string value, bool required) {
+void OptionTable::text(std::string name, std::string& field, std::string help, std::string placeholder) {
   Option o;
-  o.value = std::move(value);
-  o.required = required;
+  o.placeholder = std::move(placeholder);
   o.name = std::move(name);
   o.help = std::move(help);
   o.set = [&field](const std::string& text) { field = text; };
   o.get = [&field] { return field; };
   options_.push_back(std::move(o));
+}
+
+void OptionTable::required_text(std::string name, std::string& field, std::string help, std::string placeholder) {
+  text(std::move(name), field, std::move(help), std::move(placeholder));
+  options_.back().must_be_given = true;
 }
 
 void OptionTable::apply(const std::vector<std::pair<std::string, std::string>>& values) const {

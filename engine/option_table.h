@@ -24,8 +24,8 @@ struct Option {
   std::string help;
   OptionKind kind = OptionKind::text;
   std::vector<std::string> choices;  ///< empty: free
-  std::string value = {};            ///< of a text, what it is: "FILE[:DATASET]"; empty: any text
-  bool required = false;             ///< a text that must not stay empty
+  std::string placeholder = {};      ///< of a text, what --help shows for it: "FILE[:DATASET]"; empty: any text
+  bool must_be_given = false;        ///< a text that must not stay empty
   std::function<void(const std::string&)> set;
   std::function<std::string()> get;
 };
@@ -48,7 +48,9 @@ class OptionTable {
   void toggle(std::string name, bool& field, std::string help);
   /// Off unless named: --oversample
   void flag(std::string name, bool& field, std::string help);
-  void text(std::string name, std::string& field, std::string help, std::string value = {}, bool required = false);
+  void text(std::string name, std::string& field, std::string help, std::string placeholder = {});
+  /// A text that must not stay empty.
+  void required_text(std::string name, std::string& field, std::string help, std::string placeholder);
   /// One of several words.
   template <class E>
   void choice(std::string name, E& field, std::initializer_list<std::pair<const char*, E>> words, std::string help) {

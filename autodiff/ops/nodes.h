@@ -31,7 +31,7 @@ struct PhysicsBinding {
   ops::PhysicsSpec spec;
   ops::PhysicsInputs inputs;
   ops::PhysicsResult result;
-  bool loss_only = false;  ///< forward() computes no gradient, so no backward() may follow it
+  bool loss_only = false;  ///< forward() computes no gradient: a backward() after it is an Error(shape)
 };
 /// members_as_images: amplitude and phase are [B*C,N,N,1] (a shared network applied to each member).
 void physics_loss(Tape& tape, ValueId amplitude, ValueId phase, PhysicsBinding* binding, bool members_as_images);

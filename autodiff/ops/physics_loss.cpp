@@ -29,11 +29,14 @@ class PhysicsLossNode final : public Node {
     binding_->inputs.amplitude = patches(tape.value(amplitude_));
     binding_->inputs.phase = patches(tape.value(phase_));
     const bool training = !binding_->loss_only;
+    has_gradients_ = training;
     binding_->result =
         physics_->run(stream, binding_->inputs, training ? patches(grad_amplitude_.view(tape)) : TensorView<float>(),
                       training ? patches(grad_phase_.view(tape)) : TensorView<float>());
   }
   void backward(Stream& stream, const Tape& tape) override {
+    if (!has_gradients_)
+      throw_shape_error("physics_loss", "backward() after a forward() with loss_only, which makes no gradients");
     grad_amplitude_.finish(stream, tape);
     grad_phase_.finish(stream, tape);
   }
@@ -45,7 +48,7 @@ class PhysicsLossNode final : public Node {
 
   ValueId amplitude_, phase_;
   PhysicsBinding* binding_;
-  bool members_as_images_;
+  bool members_as_images_, has_gradients_ = false;
   GradientTarget grad_amplitude_, grad_phase_;
   std::optional<ops::Physics> physics_;
 };

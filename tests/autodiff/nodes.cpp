@@ -128,6 +128,38 @@ TEST(nodes, losses_of_one_value_add_their_gradients) {
   }).check(5e-3);
 }
 
+TEST(nodes, a_loss_without_gradients_has_no_way_back) {
+  const Device device = test_device();
+  Stream stream(device);
+  Tensor<float> kernel = upload<float>(stream, {3, 3, 2, 4}, random_floats(72, -0.5, 0.5, 1)),
+                bias = upload<float>(stream, {4}, random_floats(4, -0.2, 0.2, 2)),
+                kernel_gradient(device, kernel.shape(), "gradient"), bias_gradient(device, bias.shape(), "gradient");
+  const Tensor<float> offsets = upload<float>(stream, {1, 4, 2}, std::vector<float>(8)),
+                      weight = upload<float>(stream, {8, 8}, std::vector<float>(64, 1)),
+                      measured = upload<float>(stream, {1, 4, 8, 8}, std::vector<float>(256, 1));
+  const Tensor<complex64> probe = upload<complex64>(stream, {1, 8, 8}, std::vector<complex64>(64, 1));
+  autodiff::PhysicsBinding binding;
+  binding.spec = {.batch = 1, .members = 4, .heads = 4, .side = 8, .canvas = 10};
+  binding.inputs.offsets_px = offsets.view();
+  binding.inputs.weight = weight.view();
+  binding.inputs.measured = measured.view();
+  binding.inputs.probe = probe.view();
+  Tape tape(device);
+  const ValueId x = tape.input({1, 8, 8, 2}, "x");
+  const ValueId v = autodiff::conv3x3(tape, x, tape.parameter(kernel.view(), kernel_gradient.view(), "kernel"),
+                                      tape.parameter(bias.view(), bias_gradient.view(), "bias"),
+                                      ops::ConvActivation::none, ops::Precision::fp32);
+  autodiff::physics_loss(tape, v, v, &binding, false);
+  tape.plan(TapeMode::training);
+  const std::vector<float> in = random_floats(128, -1, 1, 3);
+  copy_to_device(stream, tape.value(x), in.data(), 128);
+  tape.forward(stream);
+  EXPECT_EQ(error_message([&] { tape.backward(stream); }), "no error");
+  binding.loss_only = true;
+  tape.forward(stream);
+  EXPECT_NE(error_message([&] { tape.backward(stream); }).find("loss_only"), std::string::npos);
+}
+
 TEST(nodes, say_which_shapes_do_not_fit) {
   const Device device = test_device();
   Tape tape(device);
