@@ -131,9 +131,14 @@ TEST(nodes, losses_of_one_value_add_their_gradients) {
 TEST(nodes, a_loss_without_gradients_has_no_way_back) {
   const Device device = test_device();
   Stream stream(device);
-  Tensor<float> kernel = upload<float>(stream, {3, 3, 2, 4}, random_floats(72, -0.5, 0.5, 1)),
-                bias = upload<float>(stream, {4}, random_floats(4, -0.2, 0.2, 2)),
-                kernel_gradient(device, kernel.shape(), "gradient"), bias_gradient(device, bias.shape(), "gradient");
+  struct Head {
+    Tensor<float> kernel, bias, kernel_gradient, bias_gradient;
+  };
+  std::vector<Head> heads;
+  for (const uint64_t seed : {1, 2})
+    heads.push_back({upload<float>(stream, {3, 3, 2, 4}, random_floats(72, -0.5, 0.5, seed)),
+                     upload<float>(stream, {4}, random_floats(4, -0.2, 0.2, seed)),
+                     Tensor<float>(device, {3, 3, 2, 4}, "gradient"), Tensor<float>(device, {4}, "gradient")});
   const Tensor<float> offsets = upload<float>(stream, {1, 4, 2}, std::vector<float>(8)),
                       weight = upload<float>(stream, {8, 8}, std::vector<float>(64, 1)),
                       measured = upload<float>(stream, {1, 4, 8, 8}, std::vector<float>(256, 1));
@@ -146,10 +151,12 @@ TEST(nodes, a_loss_without_gradients_has_no_way_back) {
   binding.inputs.probe = probe.view();
   Tape tape(device);
   const ValueId x = tape.input({1, 8, 8, 2}, "x");
-  const ValueId v = autodiff::conv3x3(tape, x, tape.parameter(kernel.view(), kernel_gradient.view(), "kernel"),
-                                      tape.parameter(bias.view(), bias_gradient.view(), "bias"),
-                                      ops::ConvActivation::none, ops::Precision::fp32);
-  autodiff::physics_loss(tape, v, v, &binding, false);
+  std::vector<ValueId> patches;
+  for (Head& h : heads)
+    patches.push_back(autodiff::conv3x3(tape, x, tape.parameter(h.kernel.view(), h.kernel_gradient.view(), "kernel"),
+                                        tape.parameter(h.bias.view(), h.bias_gradient.view(), "bias"),
+                                        ops::ConvActivation::none, ops::Precision::fp32));
+  autodiff::physics_loss(tape, patches[0], patches[1], &binding, false);
   tape.plan(TapeMode::training);
   const std::vector<float> in = random_floats(128, -1, 1, 3);
   copy_to_device(stream, tape.value(x), in.data(), 128);

