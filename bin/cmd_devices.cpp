@@ -23,8 +23,17 @@ class DevicesCommand : public Command {
     std::printf("cpu  %s\n     memory %.1f GiB; AVX2 yes, AVX-512 %s, AMX bf16 %s; convolutions in %s\n",
                 cpu.description().c_str(), memory_gib, f.avx512 ? "yes" : "no", f.amx_bf16 ? "yes" : "no",
                 f.amx_bf16 ? "bf16 (--precision auto)" : "fp32 (--precision auto)");
-    std::printf("cuda none: this build has no CUDA device\n");
-    std::printf("auto chooses cpu\n");
+    std::string why_none, chosen = "cpu";
+    const std::vector<GpuDescription> gpus = list_gpus(why_none);
+    for (const GpuDescription& g : gpus) {
+      std::printf("cuda:%d  %s\n     compute capability %d.%d, %d multiprocessors, memory %.1f GiB, %.1f GiB free\n",
+                  g.index, g.name.c_str(), g.major, g.minor, g.multiprocessors,
+                  static_cast<double>(g.memory_bytes) / 0x1p30, static_cast<double>(g.free_bytes) / 0x1p30);
+      if (!g.unusable.empty()) std::printf("     not usable: %s\n", g.unusable.c_str());
+      if (g.unusable.empty() && chosen == "cpu") chosen = "cuda:" + std::to_string(g.index);
+    }
+    if (gpus.empty()) std::printf("cuda none: %s\n", why_none.c_str());
+    std::printf("auto chooses %s\n", chosen.c_str());
     return 0;
   }
 };

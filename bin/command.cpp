@@ -1,5 +1,6 @@
 #include "bin/command.h"
 
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
 
@@ -118,16 +119,31 @@ std::string Command::settings_toml() const {
 
 Device Command::make_device(int64_t memory_limit_bytes) const {
   const std::string& wanted = globals_.device;
-  const bool cuda = wanted == "cuda" || wanted.rfind("cuda:", 0) == 0;
-  if (cuda)
-    throw UsageError("--device " + wanted +
-                     ": this build has no CUDA device; use --device cpu, or auto to take what is there");
+  const int threads = static_cast<int>(globals_.threads);
+  const auto cuda = [&](int index) {
+    return Device::cuda({.index = index, .threads = threads, .memory_limit_bytes = memory_limit_bytes});
+  };
+  if (wanted == "cuda") return cuda(0);
+  if (wanted.rfind("cuda:", 0) == 0) {
+    int index = 0;
+    const char* const end = wanted.data() + wanted.size();
+    const auto [rest, error] = std::from_chars(wanted.data() + 5, end, index);
+    if (error != std::errc() || rest != end || index < 0)
+      throw UsageError("--device: '" + wanted + "' is not one of auto, cpu, cuda, cuda:K");
+    return cuda(index);
+  }
   if (wanted != "auto" && wanted != "cpu")
     throw UsageError("--device: '" + wanted + "' is not one of auto, cpu, cuda, cuda:K");
-  Device device =
-      Device::cpu({.threads = static_cast<int>(globals_.threads), .memory_limit_bytes = memory_limit_bytes});
+  std::string why_none;
+  if (wanted == "auto") {
+    for (const GpuDescription& gpu : list_gpus(why_none)) {
+      if (gpu.unusable.empty()) return cuda(gpu.index);
+      why_none = gpu.name + ": " + gpu.unusable;
+    }
+  }
+  Device device = Device::cpu({.threads = threads, .memory_limit_bytes = memory_limit_bytes});
   if (wanted == "auto" && !globals_.quiet)
-    std::fprintf(stderr, "no usable GPU: using the CPU (%s)\n", device.description().c_str());
+    std::fprintf(stderr, "no usable GPU (%s): using the CPU (%s)\n", why_none.c_str(), device.description().c_str());
   return device;
 }
 

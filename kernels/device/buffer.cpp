@@ -4,6 +4,9 @@
 #include <cstring>
 
 #include "kernels/device/device_state.h"
+#ifdef PTYFUSE_CUDA
+#include "kernels/device/gpu.h"
+#endif
 
 namespace ptyfuse {
 namespace {
@@ -11,6 +14,20 @@ namespace {
 std::string human(int64_t bytes) {
   constexpr int64_t mib = int64_t{1} << 20;
   return bytes >= 10 * mib ? std::to_string(bytes / mib) + " MiB" : std::to_string(bytes) + " bytes";
+}
+
+// Aligned to 64 bytes; null when it is not to be had.
+void* allocate(const Device& device, int64_t bytes, [[maybe_unused]] const std::string& name) {
+  switch (device.kind()) {
+    case DeviceKind::cpu:
+      // Zero-sized tails are never read: aligned_alloc wants a multiple of the alignment.
+      return std::aligned_alloc(64, (static_cast<size_t>(bytes) + 63) / 64 * 64);
+#ifdef PTYFUSE_CUDA
+    case DeviceKind::cuda:
+      return gpu::allocate(device.index(), bytes, name);
+#endif
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -34,30 +51,76 @@ Buffer::Buffer(const Device& device, int64_t bytes, std::string name) : bytes_(b
   if (bytes < 0) throw Error(ErrorKind::memory, "buffer '" + name_ + "': negative size");
   if (bytes == 0) return;
   device.state_->memory.take(bytes, name_);
-  // Zero-sized tails are never read: aligned_alloc wants a multiple of the alignment.
-  data_ = std::aligned_alloc(64, (static_cast<size_t>(bytes) + 63) / 64 * 64);
+  try {
+    data_ = allocate(device, bytes, name_);
+  } catch (...) {
+    device.state_->memory.give_back(bytes);
+    throw;
+  }
   if (data_ == nullptr) {
     device.state_->memory.give_back(bytes);
-    throw Error(ErrorKind::memory,
-                "out of memory: buffer '" + name_ + "' needs " + human(bytes) + "; use a smaller batch");
+    throw Error(ErrorKind::memory, "out of memory on " + device.name() + ": buffer '" + name_ + "' needs " +
+                                       human(bytes) + ", this process holds " + human(device.memory_in_use_bytes()) +
+                                       " there; use a smaller batch");
   }
   state_ = device.state_;
 }
 
 Buffer::~Buffer() {
   if (data_ == nullptr) return;
-  std::free(data_);
+  switch (state_->kind) {
+    case DeviceKind::cpu:
+      std::free(data_);
+      break;
+#ifdef PTYFUSE_CUDA
+    case DeviceKind::cuda:
+      gpu::release(state_->gpu.index, data_);
+      break;
+#endif
+  }
   state_->memory.give_back(bytes_);
 }
 
-void fill_zero_bytes(Stream&, void* data, int64_t bytes) {
-  if (bytes > 0) std::memset(data, 0, static_cast<size_t>(bytes));
+void fill_zero_bytes(Stream& stream, void* data, int64_t bytes) {
+  if (bytes <= 0) return;
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      std::memset(data, 0, static_cast<size_t>(bytes));
+      break;
+#ifdef PTYFUSE_CUDA
+    case DeviceKind::cuda:
+      gpu::fill_zero(stream.device().index(), stream.native_handle(), data, bytes);
+      break;
+#endif
+  }
 }
-void copy_bytes_to_device(Stream&, void* device_memory, const void* host_memory, int64_t bytes) {
-  if (bytes > 0) std::memcpy(device_memory, host_memory, static_cast<size_t>(bytes));
+
+void copy_bytes_to_device(Stream& stream, void* device_memory, const void* host_memory, int64_t bytes) {
+  if (bytes <= 0) return;
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      std::memcpy(device_memory, host_memory, static_cast<size_t>(bytes));
+      break;
+#ifdef PTYFUSE_CUDA
+    case DeviceKind::cuda:
+      gpu::copy_to_device(stream.device().index(), stream.native_handle(), device_memory, host_memory, bytes);
+      break;
+#endif
+  }
 }
-void copy_bytes_to_host(Stream&, void* host_memory, const void* device_memory, int64_t bytes) {
-  if (bytes > 0) std::memcpy(host_memory, device_memory, static_cast<size_t>(bytes));
+
+void copy_bytes_to_host(Stream& stream, void* host_memory, const void* device_memory, int64_t bytes) {
+  if (bytes <= 0) return;
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      std::memcpy(host_memory, device_memory, static_cast<size_t>(bytes));
+      break;
+#ifdef PTYFUSE_CUDA
+    case DeviceKind::cuda:
+      gpu::copy_to_host(stream.device().index(), stream.native_handle(), host_memory, device_memory, bytes);
+      break;
+#endif
+  }
 }
 
 }  // namespace ptyfuse

@@ -8,6 +8,9 @@
 #include <fstream>
 
 #include "kernels/device/device_state.h"
+#ifdef PTYFUSE_CUDA
+#include "kernels/device/gpu.h"
+#endif
 
 namespace ptyfuse {
 namespace {
@@ -65,11 +68,49 @@ Device Device::cpu(const CpuOptions& options) {
   return Device(std::make_shared<State>(detect_cpu(), threads, options.memory_limit_bytes));
 }
 
+#ifdef PTYFUSE_CUDA
+std::vector<GpuDescription> list_gpus(std::string& why_none) {
+  return gpu::list(why_none);
+}
+
+Device Device::cuda(const CudaOptions& options) {
+  std::string why_none;
+  const std::vector<GpuDescription> gpus = list_gpus(why_none);
+  if (gpus.empty()) throw Error(ErrorKind::device, "no usable GPU: " + why_none);
+  const auto wanted = std::find_if(gpus.begin(), gpus.end(), [&](const auto& g) { return g.index == options.index; });
+  if (wanted == gpus.end())
+    throw Error(ErrorKind::device,
+                "cuda:" + std::to_string(options.index) + ": there is no such GPU; this machine has " +
+                    (gpus.size() == 1 ? "cuda:0 alone" : "cuda:0 to cuda:" + std::to_string(gpus.size() - 1)));
+  if (!wanted->unusable.empty())
+    throw Error(ErrorKind::device,
+                "cuda:" + std::to_string(options.index) + " (" + wanted->name + "): " + wanted->unusable);
+  Device device = cpu({.threads = options.threads, .memory_limit_bytes = options.memory_limit_bytes});
+  device.state_->kind = DeviceKind::cuda;
+  device.state_->gpu = *wanted;
+  return device;
+}
+#else
+std::vector<GpuDescription> list_gpus(std::string& why_none) {
+  why_none = "this build has no CUDA device (./bin/build cuda makes one)";
+  return {};
+}
+
+Device Device::cuda(const CudaOptions&) {
+  std::string why_none;
+  list_gpus(why_none);
+  throw Error(ErrorKind::device, "no usable GPU: " + why_none);
+}
+#endif
+
 DeviceKind Device::kind() const {
-  return DeviceKind::cpu;
+  return state_->kind;
+}
+int Device::index() const {
+  return state_->gpu.index;
 }
 std::string Device::name() const {
-  return "cpu";
+  return kind() == DeviceKind::cpu ? "cpu" : "cuda:" + std::to_string(index());
 }
 int Device::threads() const {
   return state_->pool.threads();
@@ -88,6 +129,11 @@ int64_t Device::memory_peak_bytes() const {
 }
 
 std::string Device::description() const {
+  if (kind() != DeviceKind::cpu) {
+    const GpuDescription& g = state_->gpu;
+    return g.name + ", " + std::to_string(g.multiprocessors) + " multiprocessors, " +
+           std::to_string(g.memory_bytes >> 30) + " GiB";
+  }
   const CpuFeatures& f = cpu_features();
   return f.name + ", " + std::to_string(threads()) + (threads() == 1 ? " thread, " : " threads, ") +
          (f.amx_bf16 ? "AVX-512 and AMX"
@@ -98,5 +144,27 @@ std::string Device::description() const {
 void Device::parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t, int)>& body) const {
   state_->pool.run(count, grain, body);
 }
+
+#ifdef PTYFUSE_CUDA
+Stream::Stream(Device device) : device_(std::move(device)) {
+  if (device_.kind() == DeviceKind::cpu) return;
+  const int index = device_.index();
+  native_ =
+      std::shared_ptr<void>(gpu::make_stream(index), [index](void* stream) { gpu::destroy_stream(index, stream); });
+}
+void Stream::synchronise() const {
+  if (device_.kind() != DeviceKind::cpu) gpu::synchronise(device_.index(), native_.get());
+}
+void* Stream::native_handle() const {
+  if (device_.kind() != DeviceKind::cpu) gpu::make_current(device_.index());
+  return native_.get();
+}
+#else
+Stream::Stream(Device device) : device_(std::move(device)) {}
+void Stream::synchronise() const {}
+void* Stream::native_handle() const {
+  return nullptr;
+}
+#endif
 
 }  // namespace ptyfuse

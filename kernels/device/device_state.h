@@ -31,6 +31,8 @@ class MemoryAccount {
 
 struct Device::State {
   State(CpuFeatures f, int threads, int64_t limit) : features(std::move(f)), memory(limit), pool(threads) {}
+  DeviceKind kind = DeviceKind::cpu;
+  GpuDescription gpu;  // of a CUDA device
   CpuFeatures features;
   MemoryAccount memory;
   ThreadPool pool;

@@ -78,8 +78,7 @@ TEST_F(cli_usage, wrong_arguments_exit_with_2) {
       {{"train", "scan.h5", "-o", "RUN", "--frames", "0:9:0"}, {"--frames \"0:9:0\"", "STEP must be 1 or more"}},
       {{"train", "scan.h5", "-o", "RUN", "--domain", "photons"}, {"--domain: 'photons' is not one of", "counts"}},
       {{"train", "scan.h5", "-o", "RUN", "--seed", "-1"}, {"--seed: '-1'"}},
-      {{"train", "scan.h5", "-o", "RUN", "--device", "cuda"}, {"--device cuda", "no CUDA device", "--device cpu"}},
-      {{"refine", "scan.h5", "-o", "r.h5", "--device", "cuda:1"}, {"--device cuda:1", "no CUDA device"}},
+      {{"refine", "scan.h5", "-o", "r.h5", "--device", "cuda:one"}, {"--device: 'cuda:one' is not one of auto, cpu"}},
       {{"refine", "scan.h5", "-o", "r.h5", "--device", "gpu"}, {"--device: 'gpu' is not one of auto, cpu, cuda"}},
       {{"refine", "scan.h5", "-o", "r.h5", "--png", "./r.h5"}, {"r.h5: two outputs have this name"}},
       {{"refine", "scan.h5", "-o", "r.h5", "--beta", "2"}, {"--beta: '2' is not between 0 and 1"}},
@@ -97,6 +96,15 @@ TEST_F(cli_usage, wrong_arguments_exit_with_2) {
       {{"bench", "--case", "nothing"}, {"--case nothing", "unet_forward"}},
   };
   for (const Case& c : cases) expect_failure(c.arguments, 2, c.message);
+}
+
+TEST_F(cli_usage, a_gpu_that_is_not_there_is_a_failure) {
+  simulate_scan();
+  const CommandResult result = run({"train", "scan.h5", "-o", "RUN", "--device", "cuda:77"});
+  EXPECT_EQ(result.code, 1);
+  const bool named = result.err.find("no usable GPU: ") != std::string::npos ||
+                     result.err.find("cuda:77: there is no such GPU; this machine has cuda:0") != std::string::npos;
+  EXPECT_TRUE(named) << result.err;
 }
 
 TEST_F(cli_usage, configuration_files) {

@@ -1,5 +1,7 @@
 #pragma once
-// The device under test, the same for a whole run: the CPU with two threads.
+// The device under test, the same for a whole run: PTYFUSE_TEST_DEVICE (cpu, cuda or cuda:K), else the CPU.
+#include <cstdlib>
+#include <string>
 #include <vector>
 
 #include "kernels/device/buffer.h"
@@ -7,7 +9,12 @@
 namespace ptyfuse::tests {
 
 inline Device test_device(int threads = 2) {
-  return Device::cpu({.threads = threads});
+  const char* wanted = std::getenv("PTYFUSE_TEST_DEVICE");
+  const std::string name = wanted == nullptr ? "cpu" : wanted;
+  if (name == "cpu") return Device::cpu({.threads = threads});
+  if (name == "cuda") return Device::cuda({.threads = threads});
+  if (name.rfind("cuda:", 0) == 0) return Device::cuda({.index = std::stoi(name.substr(5)), .threads = threads});
+  throw Error(ErrorKind::device, "PTYFUSE_TEST_DEVICE: '" + name + "' is not cpu, cuda or cuda:K");
 }
 
 template <class T>

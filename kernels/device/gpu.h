@@ -1,0 +1,32 @@
+#pragma once
+// What a CUDA device consists of, behind Device, Stream and Buffer; private to this room. One body talks to the CUDA
+// runtime (gpu_cuda.cu), one to the emu world (kernels/emu/gpu.cpp); builds without CUDA have none.
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/device/device.h"
+
+namespace ptyfuse::gpu {
+
+/// The GPUs that the driver shows, usable or not; empty with the reason in `why_none`.
+std::vector<GpuDescription> list(std::string& why_none);
+
+/// Aligned to 256 bytes; null when the memory is not to be had. Error(device): the GPU fails.
+void* allocate(int index, int64_t bytes, const std::string& name);
+void release(int index, void* memory) noexcept;
+
+/// Work of one stream runs in order. Error(device): the GPU fails, at the latest in synchronise().
+void* make_stream(int index);
+void destroy_stream(int index, void* stream) noexcept;
+void synchronise(int index, void* stream);
+/// Kernels that this thread launches next go to GPU `index`.
+void make_current(int index);
+
+void fill_zero(int index, void* stream, void* memory, int64_t bytes);
+/// Ordered in the stream; the host's memory may be used again at return.
+void copy_to_device(int index, void* stream, void* device_memory, const void* host_memory, int64_t bytes);
+/// Complete at return.
+void copy_to_host(int index, void* stream, void* host_memory, const void* device_memory, int64_t bytes);
+
+}  // namespace ptyfuse::gpu

@@ -1,0 +1,133 @@
+// The CUDA runtime behind Device, Stream and Buffer.
+#include <cuda_runtime.h>
+
+#include "kernels/device/gpu.h"
+
+namespace ptyfuse::gpu {
+namespace {
+
+constexpr int least_major = 8;  // bfloat16 tensor cores and cp.async
+
+void check(const char* what, int index, cudaError_t status) {
+  if (status == cudaSuccess) return;
+  throw Error(ErrorKind::device, "cuda:" + std::to_string(index) + ": " + what + ": " + cudaGetErrorString(status));
+}
+
+cudaStream_t native(void* stream) {
+  return static_cast<cudaStream_t>(stream);
+}
+
+std::string version(int number) {
+  return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
+}
+
+}  // namespace
+
+std::vector<GpuDescription> list(std::string& why_none) {
+  int driver = 0, count = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) {
+    why_none = "no NVIDIA driver is installed";
+    return {};
+  }
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status == cudaErrorInsufficientDriver) {
+    why_none = "the NVIDIA driver is too old: it offers CUDA " + version(driver) + ", this build needs " +
+               version(CUDART_VERSION) + "; update the driver";
+    return {};
+  }
+  if (status != cudaSuccess) {
+    why_none = std::string("the NVIDIA driver reports: ") + cudaGetErrorString(status);
+    return {};
+  }
+  if (count == 0) why_none = "the NVIDIA driver shows no GPU (CUDA_VISIBLE_DEVICES?)";
+  std::vector<GpuDescription> gpus;
+  for (int i = 0; i < count; ++i) {
+    GpuDescription g;
+    g.index = i;
+    cudaDeviceProp properties;
+    if (const cudaError_t e = cudaGetDeviceProperties(&properties, i); e != cudaSuccess) {
+      g.name = "GPU";
+      g.unusable = cudaGetErrorString(e);
+      gpus.push_back(g);
+      continue;
+    }
+    g.name = properties.name;
+    g.major = properties.major;
+    g.minor = properties.minor;
+    g.multiprocessors = properties.multiProcessorCount;
+    size_t free_bytes = 0, total_bytes = 0;
+    if (g.major < least_major) {
+      g.unusable = "compute capability " + std::to_string(g.major) + "." + std::to_string(g.minor) +
+                   " is too old; 8.0 (Ampere) or later is needed";
+    } else if (cudaSetDevice(i) != cudaSuccess || cudaMemGetInfo(&free_bytes, &total_bytes) != cudaSuccess) {
+      g.unusable = std::string("cannot be used now: ") + cudaGetErrorString(cudaGetLastError());
+    }
+    g.memory_bytes = static_cast<int64_t>(total_bytes > 0 ? total_bytes : properties.totalGlobalMem);
+    g.free_bytes = static_cast<int64_t>(free_bytes);
+    gpus.push_back(g);
+  }
+  return gpus;
+}
+
+void* allocate(int index, int64_t bytes, const std::string& name) {
+  make_current(index);
+  void* memory = nullptr;
+  const cudaError_t status = cudaMalloc(&memory, static_cast<size_t>(bytes));
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    return nullptr;
+  }
+  check(("allocation of '" + name + "'").c_str(), index, status);
+  return memory;
+}
+
+void release(int index, void* memory) noexcept {
+  if (cudaSetDevice(index) == cudaSuccess) cudaFree(memory);
+}
+
+void* make_stream(int index) {
+  make_current(index);
+  cudaStream_t stream = nullptr;
+  check("stream", index, cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  return stream;
+}
+
+void destroy_stream(int index, void* stream) noexcept {
+  if (cudaSetDevice(index) == cudaSuccess) cudaStreamDestroy(native(stream));
+}
+
+void synchronise(int index, void* stream) {
+  make_current(index);
+  check("work on the GPU", index, cudaStreamSynchronize(native(stream)));
+}
+
+void make_current(int index) {
+  check("selection", index, cudaSetDevice(index));
+}
+
+void fill_zero(int index, void* stream, void* memory, int64_t bytes) {
+  make_current(index);
+  check("clearing memory", index, cudaMemsetAsync(memory, 0, static_cast<size_t>(bytes), native(stream)));
+}
+
+void copy_to_device(int index, void* stream, void* device_memory, const void* host_memory, int64_t bytes) {
+  make_current(index);
+  // From pageable memory the runtime stages a copy first; pinned memory is read later, hence the wait.
+  check(
+      "copy to the GPU", index,
+      cudaMemcpyAsync(device_memory, host_memory, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, native(stream)));
+  cudaPointerAttributes attributes;
+  const bool pinned =
+      cudaPointerGetAttributes(&attributes, host_memory) == cudaSuccess && attributes.type == cudaMemoryTypeHost;
+  if (pinned) synchronise(index, stream);
+}
+
+void copy_to_host(int index, void* stream, void* host_memory, const void* device_memory, int64_t bytes) {
+  make_current(index);
+  check(
+      "copy from the GPU", index,
+      cudaMemcpyAsync(host_memory, device_memory, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, native(stream)));
+  synchronise(index, stream);
+}
+
+}  // namespace ptyfuse::gpu
