@@ -101,7 +101,7 @@ TEST_F(cli_usage, wrong_arguments_exit_with_2) {
 TEST_F(cli_usage, a_gpu_that_is_not_there_is_a_failure) {
   simulate_scan();
   const CommandResult result = run({"train", "scan.h5", "-o", "RUN", "--device", "cuda:77"});
-  EXPECT_EQ(result.code, 1);
+  EXPECT_EQ(result.exit_code, 1);
   const bool named = result.err.find("no usable GPU: ") != std::string::npos ||
                      result.err.find("cuda:77: there is no such GPU; this machine has cuda:0") != std::string::npos;
   EXPECT_TRUE(named) << result.err;
