@@ -15,6 +15,9 @@ std::vector<GpuDescription> list(std::string& why_none);
 /// Aligned to 256 bytes; null when the memory is not to be had. Error(device): the GPU fails.
 void* allocate(int index, int64_t bytes, const std::string& name);
 void release(int index, void* memory) noexcept;
+/// The same from a pool, in the order of the stream's work: no wait for the GPU.
+void* allocate_in_stream(int index, void* stream, int64_t bytes, const std::string& name);
+void release_in_stream(int index, void* stream, void* memory) noexcept;
 
 /// Work of one stream runs in order. Error(device): the GPU fails, at the latest in synchronise().
 void* make_stream(int index);

@@ -85,8 +85,29 @@ void release(int index, void* memory) noexcept {
   if (cudaSetDevice(index) == cudaSuccess) cudaFree(memory);
 }
 
+void* allocate_in_stream(int index, void* stream, int64_t bytes, const std::string& name) {
+  make_current(index);
+  void* memory = nullptr;
+  const cudaError_t status = cudaMallocAsync(&memory, static_cast<size_t>(bytes), native(stream));
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    return nullptr;
+  }
+  check(("allocation of '" + name + "'").c_str(), index, status);
+  return memory;
+}
+
+void release_in_stream(int index, void* stream, void* memory) noexcept {
+  if (cudaSetDevice(index) == cudaSuccess) cudaFreeAsync(memory, native(stream));
+}
+
 void* make_stream(int index) {
   make_current(index);
+  // The pool behind allocate_in_stream keeps what it once had, else every wait for the GPU would give it back.
+  uint64_t kept_bytes = uint64_t{32} << 20;
+  cudaMemPool_t pool = nullptr;
+  check("memory pool", index, cudaDeviceGetDefaultMemPool(&pool, index));
+  check("memory pool", index, cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &kept_bytes));
   cudaStream_t stream = nullptr;
   check("stream", index, cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
   return stream;
