@@ -1,8 +1,13 @@
 #pragma once
-// Bilinear interpolation of the operations that move images: one set of weights for all of them.
-#include <algorithm>
+// Bilinear interpolation of the operations that move images: one set of weights for all of them, on every device.
 #include <cmath>
 #include <cstdint>
+
+#ifdef __CUDACC__
+#define PTYFUSE_HOST_DEVICE __host__ __device__
+#else
+#define PTYFUSE_HOST_DEVICE
+#endif
 
 namespace ptyfuse::ops {
 
@@ -14,21 +19,22 @@ struct BilinearAxis {
 };
 
 /// The neighbours of a coordinate and their weights. Coordinates beyond +-2^40 are taken there: outside of any image.
-inline BilinearAxis bilinear_axis(double coordinate) {
+PTYFUSE_HOST_DEVICE inline BilinearAxis bilinear_axis(double coordinate) {
   constexpr double far_outside = 1099511627776.0;
-  const double c = std::clamp(coordinate, -far_outside, far_outside), lower = std::floor(c);
+  const double least = coordinate < -far_outside ? -far_outside : coordinate;
+  const double c = least > far_outside ? far_outside : least, lower = std::floor(c);
   const double fraction = c - lower;
   return {static_cast<int64_t>(lower), static_cast<float>(1.0 - fraction), static_cast<float>(fraction)};
 }
 
 /// One axis of T_t, content moved by +t: out[i] = w0*in[i + first] + w1*in[i + first + 1], 0 outside the image. The
 /// weights are those of every i, since i is whole; a translation is the product of its two axes.
-inline BilinearAxis translation_axis(double shift_px) {
+PTYFUSE_HOST_DEVICE inline BilinearAxis translation_axis(double shift_px) {
   return bilinear_axis(-shift_px);
 }
 
 /// The transpose of that axis, again of the form out[i] = w0*in[i + first] + w1*in[i + first + 1].
-inline BilinearAxis transposed(const BilinearAxis& axis) {
+PTYFUSE_HOST_DEVICE inline BilinearAxis transposed(const BilinearAxis& axis) {
   return {-axis.first - 1, axis.w1, axis.w0};
 }
 
@@ -37,7 +43,7 @@ struct BilinearCorners {
   int64_t y = 0, x = 0;                      ///< the upper left corner; the others are at +1
   float w00 = 0, w01 = 0, w10 = 0, w11 = 0;  ///< weights [y][x]
 };
-inline BilinearCorners bilinear_corners(double y, double x) {
+PTYFUSE_HOST_DEVICE inline BilinearCorners bilinear_corners(double y, double x) {
   const BilinearAxis v = bilinear_axis(y), h = bilinear_axis(x);
   return {v.first, h.first, v.w0 * h.w0, v.w0 * h.w1, v.w1 * h.w0, v.w1 * h.w1};
 }
