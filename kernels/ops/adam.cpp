@@ -4,7 +4,9 @@
 #include <string>
 
 #include "kernels/ops/adam_cpu.h"
+#include "kernels/ops/adam_cuda.h"
 #include "kernels/ops/argument_checks.h"
+#include "kernels/ops/dispatch.h"
 
 namespace ptyfuse::ops {
 
@@ -22,6 +24,7 @@ void adam(Stream& stream, const AdamSettings& settings, int64_t step, TensorView
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::adam(stream, settings, rate, gradient, weights, m, v);
+      PTYFUSE_ON_CUDA(cuda::adam(stream, settings, rate, gradient, weights, m, v));
   }
 }
 

@@ -1,6 +1,8 @@
 #include "kernels/ops/add.h"
 
+#include "kernels/ops/add_cuda.h"
 #include "kernels/ops/argument_checks.h"
+#include "kernels/ops/dispatch.h"
 
 namespace ptyfuse::ops {
 namespace cpu {
@@ -13,6 +15,7 @@ void add(Stream& stream, TensorView<const float> in, TensorView<float> out) {
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::add(stream, in, out);
+      PTYFUSE_ON_CUDA(cuda::add(stream, in, out));
   }
 }
 

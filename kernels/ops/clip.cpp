@@ -5,6 +5,8 @@
 #include <string>
 
 #include "kernels/ops/clip_cpu.h"
+#include "kernels/ops/clip_cuda.h"
+#include "kernels/ops/dispatch.h"
 #include "kernels/ops/normalise.h"
 
 namespace ptyfuse::ops {
@@ -34,6 +36,7 @@ void clip_by_value(Stream& stream, double limit, TensorView<float> gradient) {
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::clip_by_value(stream, static_cast<float>(limit), gradient);
+      PTYFUSE_ON_CUDA(cuda::clip_by_value(stream, static_cast<float>(limit), gradient));
   }
 }
 

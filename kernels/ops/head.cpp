@@ -1,7 +1,9 @@
 #include "kernels/ops/head.h"
 
 #include "kernels/ops/argument_checks.h"
+#include "kernels/ops/dispatch.h"
 #include "kernels/ops/head_cpu.h"
+#include "kernels/ops/head_cuda.h"
 
 namespace ptyfuse::ops {
 namespace {
@@ -27,6 +29,7 @@ void head(Stream& stream, const HeadSpec& spec, TensorView<const float> centre, 
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::head(stream.device(), spec, centre, border, out);
+      PTYFUSE_ON_CUDA(cuda::head(stream, spec, centre, border, out));
   }
 }
 
@@ -40,6 +43,7 @@ void head_backward(Stream& stream, const HeadSpec& spec, TensorView<const float>
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::head_backward(stream.device(), spec, centre, border, grad_out, grad_centre, grad_border);
+      PTYFUSE_ON_CUDA(cuda::head_backward(stream, spec, centre, border, grad_out, grad_centre, grad_border));
   }
 }
 

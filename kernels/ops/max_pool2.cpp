@@ -1,7 +1,9 @@
 #include "kernels/ops/max_pool2.h"
 
 #include "kernels/ops/argument_checks.h"
+#include "kernels/ops/dispatch.h"
 #include "kernels/ops/max_pool2_cpu.h"
+#include "kernels/ops/max_pool2_cuda.h"
 
 namespace ptyfuse::ops {
 namespace {
@@ -21,6 +23,7 @@ void max_pool2(Stream& stream, TensorView<const float> in, TensorView<float> out
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::max_pool2(stream.device(), in, out);
+      PTYFUSE_ON_CUDA(cuda::max_pool2(stream, in, out));
   }
 }
 
@@ -33,6 +36,7 @@ void max_pool2_backward(Stream& stream, TensorView<const float> in, TensorView<c
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::max_pool2_backward(stream.device(), in, out, grad_out, grad_in);
+      PTYFUSE_ON_CUDA(cuda::max_pool2_backward(stream, in, out, grad_out, grad_in));
   }
 }
 

@@ -1,7 +1,9 @@
 #include "kernels/ops/normalise.h"
 
 #include "kernels/ops/argument_checks.h"
+#include "kernels/ops/dispatch.h"
 #include "kernels/ops/normalise_cpu.h"
+#include "kernels/ops/normalise_cuda.h"
 
 namespace ptyfuse::ops {
 
@@ -10,6 +12,7 @@ double sum_of_squares(Stream& stream, TensorView<const float> in) {
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::sum_of_squares(stream, in);
+      PTYFUSE_ON_CUDA(cuda::sum_of_squares(stream, in));
   }
   return 0;
 }
@@ -20,6 +23,7 @@ void scale(Stream& stream, TensorView<const float> in, float factor, TensorView<
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::scale(stream, in, factor, out);
+      PTYFUSE_ON_CUDA(cuda::scale(stream, in, factor, out));
   }
 }
 

@@ -3,7 +3,9 @@
 #include <cmath>
 #include <string>
 
+#include "kernels/ops/dispatch.h"
 #include "kernels/ops/projective_cpu.h"
+#include "kernels/ops/projective_cuda.h"
 
 namespace ptyfuse::ops {
 namespace {
@@ -40,6 +42,7 @@ void projective(Stream& stream, TensorView<const complex64> in, TensorView<const
     case DeviceKind::cpu:
       check_finite("projective", homography);
       return cpu::projective(stream, in, homography, out);
+      PTYFUSE_ON_CUDA(cuda::projective(stream, in, homography, out));
   }
 }
 
@@ -50,6 +53,7 @@ void projective_adjoint(Stream& stream, TensorView<const complex64> grad_out, Te
     case DeviceKind::cpu:
       check_finite("projective_adjoint", homography);
       return cpu::projective_adjoint(stream, grad_out, homography, grad_in);
+      PTYFUSE_ON_CUDA(cuda::projective_adjoint(stream, grad_out, homography, grad_in));
   }
 }
 

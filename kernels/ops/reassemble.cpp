@@ -3,7 +3,9 @@
 #include <cmath>
 #include <string>
 
+#include "kernels/ops/dispatch.h"
 #include "kernels/ops/reassemble_cpu.h"
+#include "kernels/ops/reassemble_cuda.h"
 
 namespace ptyfuse::ops {
 namespace {
@@ -37,6 +39,7 @@ void reassemble(Stream& stream, TensorView<const complex64> patches, std::span<c
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::reassemble(stream, patches, corner_px, weight, sums);
+      PTYFUSE_ON_CUDA(cuda::reassemble(stream, patches, corner_px, weight, sums));
   }
 }
 
@@ -48,6 +51,7 @@ void reassemble_finish(Stream& stream, const StitchSums& sums, TensorView<comple
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::reassemble_finish(stream, sums, object);
+      PTYFUSE_ON_CUDA(cuda::reassemble_finish(stream, sums, object));
   }
 }
 

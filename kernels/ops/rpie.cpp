@@ -1,7 +1,9 @@
 #include "kernels/ops/rpie.h"
 
 #include "kernels/ops/argument_checks.h"
+#include "kernels/ops/dispatch.h"
 #include "kernels/ops/rpie_cpu.h"
+#include "kernels/ops/rpie_cuda.h"
 
 namespace ptyfuse::ops {
 namespace {
@@ -48,6 +50,7 @@ void shift_spectra(Stream& stream, TensorView<const complex64> spectra, TensorVi
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::shift_spectra(stream.device(), spectra, shift_px, out);
+      PTYFUSE_ON_CUDA(cuda::shift_spectra(stream, spectra, shift_px, out));
   }
 }
 
@@ -60,6 +63,7 @@ void sum_shifted_back(Stream& stream, TensorView<const complex64> spectra, Tenso
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::sum_shifted_back(stream.device(), spectra, shift_px, out);
+      PTYFUSE_ON_CUDA(cuda::sum_shifted_back(stream, spectra, shift_px, out));
   }
 }
 
@@ -73,6 +77,7 @@ void exit_waves(Stream& stream, TensorView<const complex64> object, const RpieBa
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::exit_waves(stream.device(), object, batch, probes, waves);
+      PTYFUSE_ON_CUDA(cuda::exit_waves(stream, object, batch, probes, waves));
   }
 }
 
@@ -84,6 +89,7 @@ void modulus_difference(Stream& stream, TensorView<const float> amplitude, Tenso
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::modulus_difference(stream.device(), amplitude, mask, spectra);
+      PTYFUSE_ON_CUDA(cuda::modulus_difference(stream, amplitude, mask, spectra));
   }
 }
 
@@ -96,6 +102,7 @@ void modulus_residual(Stream& stream, TensorView<const complex64> spectra, Tenso
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::modulus_residual(stream.device(), spectra, amplitude, mask, sums);
+      PTYFUSE_ON_CUDA(cuda::modulus_residual(stream, spectra, amplitude, mask, sums));
   }
 }
 
@@ -111,6 +118,7 @@ void update_object(Stream& stream, TensorView<const complex64> differences, cons
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::update_object(stream.device(), differences, batch, probes, beta, peak, object);
+      PTYFUSE_ON_CUDA(cuda::update_object(stream, differences, batch, probes, beta, peak, object));
   }
 }
 
@@ -124,6 +132,7 @@ void weigh_by_object(Stream& stream, TensorView<const complex64> object, const R
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::weigh_by_object(stream.device(), object, batch, differences, out);
+      PTYFUSE_ON_CUDA(cuda::weigh_by_object(stream, object, batch, differences, out));
   }
 }
 
@@ -133,6 +142,7 @@ void add_scaled(Stream& stream, TensorView<const complex64> in, float factor, Te
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::add_scaled(stream.device(), in, factor, sum);
+      PTYFUSE_ON_CUDA(cuda::add_scaled(stream, in, factor, sum));
   }
 }
 
@@ -141,6 +151,7 @@ float peak_power(Stream& stream, TensorView<const complex64> probe) {
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::peak_power(stream.device(), probe);
+      PTYFUSE_ON_CUDA(cuda::peak_power(stream, probe));
   }
   return 0;
 }
@@ -153,6 +164,7 @@ float peak_window_power(Stream& stream, TensorView<const complex64> object, cons
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::peak_window_power(stream.device(), object, batch, side_px);
+      PTYFUSE_ON_CUDA(cuda::peak_window_power(stream, object, batch, side_px));
   }
   return 0;
 }

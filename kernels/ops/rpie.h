@@ -6,8 +6,8 @@ namespace ptyfuse::ops {
 // The steps of batched rPIE (regularised ptychographic iterative engine, Maiden et al. 2017; section 0.13 of the
 // method) that lie between its Fourier transforms. b frames of side N, K probe modes; complex64 and contiguous
 // throughout; an empty batch is legal. Every sum over frames runs in the batch's order, so results repeat bit for bit
-// whatever the number of threads. Error(shape): shapes that do not fit, a window outside the object, a probe that is
-// not there.
+// whatever the number of threads. Error(shape): shapes that do not fit; on the CPU also a window outside the object and
+// a probe that is not there. A GPU does not look back from its kernels: there such a frame is zeros and adds nothing.
 
 /// Where each frame of a batch takes its object window and its probe from.
 struct RpieBatch {

@@ -1,7 +1,9 @@
 #include "kernels/ops/total_variation.h"
 
 #include "kernels/ops/argument_checks.h"
+#include "kernels/ops/dispatch.h"
 #include "kernels/ops/total_variation_cpu.h"
+#include "kernels/ops/total_variation_cuda.h"
 
 namespace ptyfuse::ops {
 
@@ -13,6 +15,7 @@ double total_variation(Stream& stream, TensorView<const complex64> fields, doubl
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::total_variation(stream.device(), fields, weight, grad_fields);
+      PTYFUSE_ON_CUDA(cuda::total_variation(stream, fields, weight, grad_fields));
   }
   return 0;
 }

@@ -3,7 +3,9 @@
 #include <cmath>
 #include <string>
 
+#include "kernels/ops/dispatch.h"
 #include "kernels/ops/translate_cpu.h"
+#include "kernels/ops/translate_cuda.h"
 
 namespace ptyfuse::ops {
 namespace {
@@ -39,6 +41,7 @@ void translate(Stream& stream, TensorView<const complex64> in, TensorView<const 
     case DeviceKind::cpu:
       check_finite("translate", shift_px);
       return cpu::translate(stream, in, shift_px, false, out);
+      PTYFUSE_ON_CUDA(cuda::translate(stream, in, shift_px, false, out));
   }
 }
 
@@ -49,6 +52,7 @@ void translate_adjoint(Stream& stream, TensorView<const complex64> grad_out, Ten
     case DeviceKind::cpu:
       check_finite("translate_adjoint", shift_px);
       return cpu::translate(stream, grad_out, shift_px, true, grad_in);
+      PTYFUSE_ON_CUDA(cuda::translate(stream, grad_out, shift_px, true, grad_in));
   }
 }
 

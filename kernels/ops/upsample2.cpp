@@ -1,7 +1,9 @@
 #include "kernels/ops/upsample2.h"
 
 #include "kernels/ops/argument_checks.h"
+#include "kernels/ops/dispatch.h"
 #include "kernels/ops/upsample2_cpu.h"
+#include "kernels/ops/upsample2_cuda.h"
 
 namespace ptyfuse::ops {
 namespace {
@@ -21,6 +23,7 @@ void upsample2(Stream& stream, TensorView<const float> in, TensorView<float> out
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::upsample2(stream.device(), in, out);
+      PTYFUSE_ON_CUDA(cuda::upsample2(stream, in, out));
   }
 }
 
@@ -29,6 +32,7 @@ void upsample2_adjoint(Stream& stream, TensorView<const float> grad_out, TensorV
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::upsample2_adjoint(stream.device(), grad_out, grad_in);
+      PTYFUSE_ON_CUDA(cuda::upsample2_adjoint(stream, grad_out, grad_in));
   }
 }
 

@@ -70,8 +70,9 @@ TEST(clip_by_value, bounds_each_element) {
 
 TEST(clip_by_value, keeps_nan_in_every_lane) {
   Stream stream(test_device());
-  auto g = upload<float>(stream, {19}, std::vector<float>(19, NAN));
-  g.data()[3] = INFINITY, g.data()[12] = -INFINITY;
+  std::vector<float> in(19, NAN);
+  in[3] = INFINITY, in[12] = -INFINITY;
+  auto g = upload<float>(stream, {19}, in);
   ops::clip_by_value(stream, 2, g.view());
   const auto out = download(stream, g);
   for (size_t i = 0; i < out.size(); ++i) {

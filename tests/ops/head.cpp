@@ -54,17 +54,22 @@ class Head : public testing::TestWithParam<Case> {};
 // A tensor [.., C] as the first channels of a wider one, or alone.
 struct Input {
   Input(Stream& stream, const Shape& view_shape, bool strided, uint32_t seed)
-      : shape(view_shape), memory(stream.device(), widened(view_shape, strided), "in") {
-    const auto values = random_floats(memory.elements(), -4, 4, seed);
-    std::copy(values.begin(), values.end(), memory.data());
-  }
+      : shape(view_shape),
+        memory(upload<float>(stream, widened(view_shape, strided),
+                             random_floats(widened(view_shape, strided).elements(), -4, 4, seed))) {}
   static Shape widened(Shape s, bool strided) {
     if (strided) s[3] += 3;
     return s;
   }
   TensorView<float> view() { return memory.view().slice(3, 0, shape[3]); }
+  // What the memory holds, and element (b, y, x, k) of it.
+  void fetch(Stream& stream) { host = download(stream, memory); }
+  double at(int64_t b, int64_t y, int64_t x, int64_t k) const {
+    return host[static_cast<size_t>(((b * shape[1] + y) * shape[2] + x) * memory.shape()[3] + k)];
+  }
   Shape shape;
   Tensor<float> memory;
+  std::vector<float> host;
 };
 
 TEST_P(Head, equals_formula_and_its_slope) {
@@ -75,36 +80,39 @@ TEST_P(Head, equals_formula_and_its_slope) {
   Input centre(stream, {c.out[0], n - 2 * margin, n - 2 * margin, c.out[3]}, c.strided, 1);
   Input border(stream, c.out, c.strided, 2), grad_centre(stream, centre.shape, c.strided, 4),
       grad_border(stream, c.out, c.strided, 5);
-  const auto grad = upload<float>(stream, c.out, random_floats(c.out.elements(), -1, 1, 3));
+  const auto host_grad = random_floats(c.out.elements(), -1, 1, 3);
+  const auto grad = upload<float>(stream, c.out, host_grad);
   const bool bordered = c.parts == Parts::square_and_border;
   const TensorView<const float> border_view = bordered ? border.view() : TensorView<float>();
   Tensor<float> out(device, c.out, "out");
   ops::head(stream, c.spec, centre.view(), border_view, out.view());
   ops::head_backward(stream, c.spec, centre.view(), border_view, grad.view(), grad_centre.view(),
                      bordered ? grad_border.view() : TensorView<float>());
+  const auto host_out = download(stream, out);
+  for (Input* i : {&centre, &border, &grad_centre, &grad_border}) i->fetch(stream);
   double worst = 0, worst_gradient = 0;
   const double h = 1e-5;
+  size_t at = 0;
   for (int64_t b = 0; b < c.out[0]; ++b)
     for (int64_t y = 0; y < n; ++y)
       for (int64_t x = 0; x < n; ++x)
-        for (int64_t k = 0; k < c.out[3]; ++k) {
+        for (int64_t k = 0; k < c.out[3]; ++k, ++at) {
           const bool inside = y >= margin && y < n - margin && x >= margin && x < n - margin;
-          const double g = grad.view()(b, y, x, k);
+          const double g = host_grad[at];
           double want = 0;
           if (inside || bordered) {
             const HeadActivation kind = inside ? c.spec.centre : c.spec.border;
-            const double in = inside ? centre.view()(b, y - margin, x - margin, k) : border.view()(b, y, x, k);
+            const double in = inside ? centre.at(b, y - margin, x - margin, k) : border.at(b, y, x, k);
             want = activation(kind, in);
             const double slope = (activation(kind, in + h) - activation(kind, in - h)) / (2 * h);
-            const double got =
-                inside ? grad_centre.view()(b, y - margin, x - margin, k) : grad_border.view()(b, y, x, k);
+            const double got = inside ? grad_centre.at(b, y - margin, x - margin, k) : grad_border.at(b, y, x, k);
             // A relu's slope at its kink is not a central difference.
             if (kind != relu || std::abs(in) > h) worst_gradient = std::max(worst_gradient, std::abs(got - g * slope));
           }
           if (inside && bordered) {
-            ASSERT_EQ(grad_border.view()(b, y, x, k), 0.0F);
+            ASSERT_EQ(grad_border.at(b, y, x, k), 0);
           }
-          worst = std::max(worst, std::abs(out.view()(b, y, x, k) - want));
+          worst = std::max(worst, std::abs(host_out[at] - want));
         }
   EXPECT_WITHIN(worst, 1e-6);
   EXPECT_WITHIN(worst_gradient, 3e-6);
@@ -118,7 +126,7 @@ TEST(head, keeps_values_that_are_not_finite) {
     const auto in = upload<float>(stream, {1, 1, 1, 1}, {NAN});
     Tensor<float> out(stream.device(), {1, 1, 1, 1}, "out");
     ops::head(stream, {kind, kind}, in.view(), {}, out.view());
-    EXPECT_TRUE(std::isnan(out.data()[0]));
+    EXPECT_TRUE(std::isnan(download(stream, out)[0]));
   }
 }
 

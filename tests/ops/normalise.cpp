@@ -65,11 +65,13 @@ TEST(sum_of_squares, reaches_elements_past_2_to_the_31) {
 #if defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "the sanitizer would back 8 GiB of reads with real memory";
 #endif
+  Stream stream(test_device());
+  if (stream.device().kind() != DeviceKind::cpu)
+    GTEST_SKIP() << "gigabytes of addresses without memory are the host's, and too many for emulated threads";
   const int64_t count = (int64_t{1} << 31) + 5;
   const ReservedMemory<float> memory(count);
   ASSERT_TRUE(memory.data());
   memory.data()[0] = 1, memory.data()[count - 3] = 2, memory.data()[count - 1] = 3;
-  Stream stream(test_device());
   EXPECT_EQ(ops::sum_of_squares(stream, {memory.data(), {count}}), 14);
 }
 

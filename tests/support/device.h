@@ -17,6 +17,15 @@ inline Device test_device(int threads = 2) {
   throw Error(ErrorKind::device, "PTYFUSE_TEST_DEVICE: '" + name + "' is not cpu, cuda or cuda:K");
 }
 
+/// Whether the device's kernels take host memory for theirs: the CPU and the emulated GPU do.
+inline bool reads_host_memory([[maybe_unused]] const Device& device) {
+#ifdef PTYFUSE_EMU
+  return true;
+#else
+  return device.kind() == DeviceKind::cpu;
+#endif
+}
+
 template <class T>
 Tensor<T> upload(Stream& stream, const Shape& shape, const std::vector<std::remove_const_t<T>>& host) {
   Tensor<T> out(stream.device(), shape, "test");

@@ -1,0 +1,10 @@
+#pragma once
+#include "kernels/ops/normalise.h"
+
+namespace ptyfuse::ops::cuda {
+
+/// Arguments are checked.
+double sum_of_squares(Stream& stream, TensorView<const float> in);
+void scale(Stream& stream, TensorView<const float> in, float factor, TensorView<float> out);
+
+}  // namespace ptyfuse::ops::cuda

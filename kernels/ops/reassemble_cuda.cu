@@ -1,0 +1,172 @@
+#include "kernels/ops/reassemble_cuda.h"
+
+#include "kernels/device/scratch.h"
+#include "kernels/ops/elementwise.cuh"
+#include "kernels/ops/reassemble_tiles.h"
+
+namespace ptyfuse::ops::cuda {
+namespace {
+
+constexpr int tile_width = 32, tile_height = 16, rows = 2;  // rows of a thread
+constexpr int block_threads = tile_width * tile_height / rows;
+constexpr int staged = 64;  // placements in shared memory at once
+
+struct ReassembleArgs {
+  const float2* patches;
+  int64_t patch_stride, row_stride;
+  int64_t side;
+  const float* weight;
+  float2* weighted;
+  float* weight_sum;
+  int64_t height, width;
+  const PatchPlacement* placements;
+  const StitchTile* tiles;
+  const int32_t* touching;
+};
+
+struct StagedPatch {
+  const float2* data;
+  PatchPlacement at;
+};
+
+/// Weight * patch and weight, and their sums.
+struct Stitched {
+  float re, im, weight;
+};
+
+/// stay * a + move * b, rounded the same wherever the compiler puts it.
+__device__ __forceinline__ float mix(float stay, float a, float move, float b) {
+  return fmaf(move, b, __fmul_rn(stay, a));
+}
+__device__ __forceinline__ Stitched mix(float stay, const Stitched& a, float move, const Stitched& b) {
+  return {mix(stay, a.re, move, b.re), mix(stay, a.im, move, b.im), mix(stay, a.weight, move, b.weight)};
+}
+
+/// Nothing outside of the patch, and where the weight is 0, whatever the patch holds there.
+__device__ __forceinline__ Stitched weighted_pixel(const ReassembleArgs& args, const float2* patch, int64_t i,
+                                                   int64_t j) {
+  if (i < 0 || i >= args.side || j < 0 || j >= args.side) return {0, 0, 0};
+  const float w = args.weight[i * args.side + j];
+  const float2 p = patch[i * args.row_stride + j];
+  return {w != 0 ? __fmul_rn(w, p.x) : 0.0F, w != 0 ? __fmul_rn(w, p.y) : 0.0F, w};
+}
+
+// Tiling: a block owns a tile of 16 x 32 canvas pixels and walks the patches that touch it in their order; a thread
+// keeps the sums of two rows of a column in registers. Each patch is one addition to a pixel's sum, so neither the
+// batches nor the grid change its rounding.
+__global__ void __launch_bounds__(block_threads, 4) reassemble_kernel(ReassembleArgs args) {
+  StagedPatch* const stage = dynamic_smem<StagedPatch>();
+  const StitchTile tile = args.tiles[blockIdx.x];
+  const int thread = static_cast<int>(threadIdx.x);
+  const int64_t x = tile.x + thread % tile_width, y = tile.y + rows * (thread / tile_width);
+  Stitched sums[rows] = {};
+#pragma unroll
+  for (int r = 0; r < rows; ++r)
+    if (y + r < args.height && x < args.width) {
+      const float2 w = args.weighted[(y + r) * args.width + x];
+      sums[r] = {w.x, w.y, args.weight_sum[(y + r) * args.width + x]};
+    }
+  for (int64_t first = tile.begin; first < tile.end; first += staged) {
+    const int count = static_cast<int>(tile.end - first < staged ? tile.end - first : staged);
+    __syncthreads();
+    if (thread < count) {
+      const int64_t s = args.touching[first + thread];
+      stage[thread] = {args.patches + s * args.patch_stride, args.placements[s]};
+    }
+    __syncthreads();
+    for (int k = 0; k < count; ++k) {
+      const StagedPatch& patch = stage[k];
+      const int64_t i = y - patch.at.row, j = x - patch.at.column;
+      if (i + rows <= 0 || i > args.side || j < 0 || j > args.side) continue;
+      Stitched along[rows + 1];  // interpolated along x: patch rows i - 1 .. i + rows - 1
+#pragma unroll
+      for (int r = 0; r <= rows; ++r)
+        along[r] = mix(patch.at.stay_x, weighted_pixel(args, patch.data, i + r - 1, j), patch.at.move_x,
+                       weighted_pixel(args, patch.data, i + r - 1, j - 1));
+#pragma unroll
+      for (int r = 0; r < rows; ++r) {
+        const Stitched term = mix(patch.at.stay_y, along[r + 1], patch.at.move_y, along[r]);
+        sums[r] = {__fadd_rn(sums[r].re, term.re), __fadd_rn(sums[r].im, term.im),
+                   __fadd_rn(sums[r].weight, term.weight)};
+      }
+    }
+  }
+#pragma unroll
+  for (int r = 0; r < rows; ++r)
+    if (y + r < args.height && x < args.width) {
+      args.weighted[(y + r) * args.width + x] = make_float2(sums[r].re, sums[r].im);
+      args.weight_sum[(y + r) * args.width + x] = sums[r].weight;
+    }
+}
+
+struct FinishArgs {
+  const float2* weighted;
+  const float* weight;
+  float2* object;
+
+  static __device__ float2 divided(float2 sum, float weight) {
+    const float divisor = weight + 1e-9F;
+    return make_float2(sum.x / divisor, sum.y / divisor);
+  }
+
+  struct Loaded {
+    float4 low, high, weight;
+  };
+  __device__ Loaded load4(int64_t i) const {
+    const float4* const sums = reinterpret_cast<const float4*>(weighted + i);
+    return {sums[0], sums[1], four(weight, i)};
+  }
+  __device__ void store4(int64_t i, const Loaded& l) const {
+    const float2 a = divided(make_float2(l.low.x, l.low.y), l.weight.x),
+                 b = divided(make_float2(l.low.z, l.low.w), l.weight.y),
+                 c = divided(make_float2(l.high.x, l.high.y), l.weight.z),
+                 d = divided(make_float2(l.high.z, l.high.w), l.weight.w);
+    float4* const out = reinterpret_cast<float4*>(object + i);
+    out[0] = make_float4(a.x, a.y, b.x, b.y);
+    out[1] = make_float4(c.x, c.y, d.x, d.y);
+  }
+  __device__ void apply1(int64_t i) const { object[i] = divided(weighted[i], weight[i]); }
+};
+
+/// The list in the device's memory.
+template <class T>
+class Uploaded {
+ public:
+  Uploaded(Stream& stream, const std::vector<T>& host, const char* name)
+      : memory_(stream, static_cast<int64_t>(host.size()), name) {
+    copy_bytes_to_device(stream, memory_.data(), host.data(), static_cast<int64_t>(host.size() * sizeof(T)));
+  }
+  const T* data() const { return memory_.data(); }
+
+ private:
+  Scratch<T> memory_;
+};
+
+}  // namespace
+
+void reassemble(Stream& stream, TensorView<const complex64> patches, std::span<const double> corner_px,
+                TensorView<const float> weight, const StitchSums& sums) {
+  const int64_t side = patches.extent(1), height = sums.weight.extent(0), width = sums.weight.extent(1);
+  if (patches.empty() || sums.weight.empty()) return;
+  const StitchTiles lists = sort_into_tiles(corner_px, side, height, width, tile_height, tile_width);
+  if (lists.tiles.empty()) return;
+  const Uploaded placements(stream, lists.placements, "placements of patches");
+  const Uploaded tiles(stream, lists.tiles, "tiles of the canvas");
+  const Uploaded touching(stream, lists.patches, "patches of each tile");
+  launch(reassemble_kernel, dim3(static_cast<unsigned>(lists.tiles.size())), dim3(block_threads),
+         staged * sizeof(StagedPatch),
+         stream)(ReassembleArgs{reinterpret_cast<const float2*>(patches.data()), patches.stride(0), patches.stride(1),
+                                side, weight.data(), reinterpret_cast<float2*>(sums.weighted.data()),
+                                sums.weight.data(), height, width, placements.data(), tiles.data(), touching.data()});
+}
+
+void reassemble_finish(Stream& stream, const StitchSums& sums, TensorView<complex64> object) {
+  const bool fours = aligned16(sums.weighted.data()) && aligned16(sums.weight.data()) && aligned16(object.data());
+  const int64_t count = object.elements();
+  launch_elementwise<1>(stream,
+                        FinishArgs{reinterpret_cast<const float2*>(sums.weighted.data()), sums.weight.data(),
+                                   reinterpret_cast<float2*>(object.data())},
+                        fours ? Fours{count, 0, count / 4} : Fours{count, count, 0});
+}
+
+}  // namespace ptyfuse::ops::cuda

@@ -1,0 +1,10 @@
+#pragma once
+#include "kernels/ops/total_variation.h"
+
+namespace ptyfuse::ops::cuda {
+
+/// Arguments are checked.
+double total_variation(Stream& stream, TensorView<const complex64> fields, double weight,
+                       TensorView<complex64> grad_fields);
+
+}  // namespace ptyfuse::ops::cuda
