@@ -144,11 +144,19 @@ HeadArgs head_args(const HeadSpec& spec, const TensorView<const float>& centre, 
   return args;
 }
 
-/// Whether each aligned four of out is an aligned four of the view too.
+/// Whether each aligned four of out lies in one head, and is an aligned four of the view too: four channels of a pixel,
+/// or pixels without gaps.
 template <class T>
-bool fits_fours(const HeadView<T>& v) {
-  return v.data == nullptr ||
-         (aligned16(v.data) && v.channel == 1 && v.pixel % 4 == 0 && v.row % 4 == 0 && v.image % 4 == 0);
+bool fits_fours(const HeadArgs& args, const HeadView<T>& v) {
+  if (v.data == nullptr) return true;
+  const bool in_pixel = args.channels % 4 == 0 && v.pixel % 4 == 0, over_pixels = v.pixel == args.channels &&
+                                                                                  args.side * args.channels % 4 == 0 &&
+                                                                                  args.begin * args.channels % 4 == 0;
+  return (in_pixel || over_pixels) && aligned16(v.data) && v.channel == 1 && v.row % 4 == 0 && v.image % 4 == 0;
+}
+bool fits_fours(const HeadArgs& args) {
+  return aligned16(args.out) && aligned16(args.grad_out) && fits_fours(args, args.centre) &&
+         fits_fours(args, args.border) && fits_fours(args, args.grad_centre) && fits_fours(args, args.grad_border);
 }
 
 }  // namespace
@@ -158,11 +166,10 @@ void head(Stream& stream, const HeadSpec& spec, TensorView<const float> centre, 
   if (out.empty()) return;
   HeadArgs args = head_args(spec, centre, border, out.shape());
   args.out = out.data();
-  with_run(args.channels % 4 == 0 && aligned16(out.data()) && fits_fours(args.centre) && fits_fours(args.border),
-           [&](auto run) {
-             launch(head_kernel<run.value>, grid_of(args.elements / run.value, block_threads), dim3(block_threads), 0,
-                    stream)(args);
-           });
+  with_run(fits_fours(args), [&](auto run) {
+    launch(head_kernel<run.value>, grid_of(args.elements / run.value, block_threads), dim3(block_threads), 0,
+           stream)(args);
+  });
 }
 
 void head_backward(Stream& stream, const HeadSpec& spec, TensorView<const float> centre, TensorView<const float> border,
@@ -172,12 +179,10 @@ void head_backward(Stream& stream, const HeadSpec& spec, TensorView<const float>
   args.grad_out = grad_out.data();
   args.grad_centre = HeadView<float>(grad_centre);
   if (border) args.grad_border = HeadView<float>(grad_border);
-  with_run(args.channels % 4 == 0 && aligned16(grad_out.data()) && fits_fours(args.centre) && fits_fours(args.border) &&
-               fits_fours(args.grad_centre) && fits_fours(args.grad_border),
-           [&](auto run) {
-             launch(head_backward_kernel<run.value>, grid_of(args.elements / run.value, block_threads),
-                    dim3(block_threads), 0, stream)(args);
-           });
+  with_run(fits_fours(args), [&](auto run) {
+    launch(head_backward_kernel<run.value>, grid_of(args.elements / run.value, block_threads), dim3(block_threads), 0,
+           stream)(args);
+  });
 }
 
 }  // namespace ptyfuse::ops::cuda

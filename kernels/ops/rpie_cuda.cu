@@ -10,8 +10,8 @@ namespace {
 constexpr int block_threads = 256;
 constexpr float modulus_floor = 1e-6F;
 
-// Tiling of every kernel over pixels here: a thread owns kRun pixels, side by side in a row, of one frame and walks the
-// modes; blocks run along the frames' memory.
+// Tiling of the kernels over pixels: a thread owns kRun pixels, side by side in one frame, and walks the modes; blocks
+// run along the frames' memory.
 struct FrameRun {
   int64_t n, pixel;  // of `pixels` in a frame
   __device__ FrameRun(int64_t at, int64_t pixels) : n(quotient(at, pixels)), pixel(at - n * pixels) {}
@@ -51,29 +51,45 @@ struct WindowArgs {
   int64_t modes, total;  // b * N * N
 };
 
-// kConjugate: out = conj(window) * factor[n], else out = probe of n * window.
-template <int kRun, bool kConjugate>
+// kConjugate: out = conj(window) * factor[n], else out = probe of n * window. One pixel a thread: windows begin
+// anywhere, pairs of their pixels would straddle 16 bytes.
+template <bool kConjugate>
 __global__ void __launch_bounds__(block_threads) window_product_kernel(WindowArgs args) {
   const RpieFrames& f = args.frames;
-  const int64_t at = kRun * thread_in_grid(), pixels = f.side * f.side;
+  const int64_t at = thread_in_grid(), pixels = f.side * f.side;
   if (at >= args.total) return;
   const FrameRun run(at, pixels);
   const int64_t row = quotient(run.pixel, f.side), column = run.pixel - row * f.side;
   const int64_t window = f.window(run.n), from = kConjugate ? run.n : f.probe(run.n);
   const bool valid = window >= 0 && from >= 0;
-  ComplexRun<kRun> object = {};
-  if (valid)
-#pragma unroll
-    for (int i = 0; i < kRun; ++i) object.value[i] = args.object[window + row * f.width + column + i];
+  const float2 zero = make_float2(0, 0), object = valid ? args.object[window + row * f.width + column] : zero;
+  const float2* const factor = args.factor + (valid ? from : 0) * args.modes * pixels + run.pixel;
+  float2* const out = args.out + run.n * args.modes * pixels + run.pixel;
+#pragma unroll 4
   for (int64_t k = 0; k < args.modes; ++k) {
-    ComplexRun<kRun> v = {};
-    if (valid) v = load_complex<kRun>(args.factor + (from * args.modes + k) * pixels + run.pixel);
-#pragma unroll
-    for (int i = 0; i < kRun; ++i)
-      v.value[i] = kConjugate ? conjugate_product(object.value[i], v.value[i]) : product(object.value[i], v.value[i]);
-    store_complex(args.out + (run.n * args.modes + k) * pixels + run.pixel, v);
+    const float2 v = valid ? factor[k * pixels] : zero;
+    out[k * pixels] = kConjugate ? conjugate_product(object, v) : product(object, v);
   }
 }
+
+/// The measured amplitudes of a run, and whether each is in use.
+template <int kRun>
+struct Measured {
+  float amplitude[kRun];
+  bool used[kRun];
+
+  __device__ Measured(const float* amplitudes, const uint8_t* mask) {
+    if constexpr (kRun == 2) {
+      const float2 a = *reinterpret_cast<const float2*>(amplitudes);
+      amplitude[0] = a.x, amplitude[1] = a.y;
+      const uint16_t both = mask != nullptr ? *reinterpret_cast<const uint16_t*>(mask) : uint16_t{0x0101};
+      used[0] = (both & 0xffU) != 0, used[1] = both >> 8 != 0;
+    } else {
+      amplitude[0] = *amplitudes;
+      used[0] = mask == nullptr || *mask != 0;
+    }
+  }
+};
 
 struct ModulusArgs {
   const float* amplitude;        // [b,N,N]
@@ -87,7 +103,7 @@ struct ResidualArgs {
   const float* amplitude;
   const uint8_t* mask;
   double* sums;  // [b,2]
-  int64_t modes, pixels;
+  int64_t frames, modes, pixels;
 };
 
 template <int kRun>
@@ -98,12 +114,11 @@ __global__ void __launch_bounds__(block_threads, 4) modulus_difference_kernel(Mo
   const FrameRun run(at, args.pixels);
   float2* const stack = args.spectra + run.n * args.modes * args.pixels + run.pixel;
   ComplexRun<kRun> kept[kept_modes] = {};
+  const Measured<kRun> measured(args.amplitude + at, args.mask != nullptr ? args.mask + run.pixel : nullptr);
   float sum[kRun] = {}, factor[kRun];
 #pragma unroll
   for (int k = 0; k < kept_modes; ++k)
     if (k < args.modes) kept[k] = load_complex<kRun>(stack + k * args.pixels);
-#pragma unroll
-  for (int i = 0; i < kRun; ++i) factor[i] = args.amplitude[at + i];
 #pragma unroll
   for (int k = 0; k < kept_modes; ++k)
 #pragma unroll
@@ -114,10 +129,8 @@ __global__ void __launch_bounds__(block_threads, 4) modulus_difference_kernel(Mo
     for (int i = 0; i < kRun; ++i) sum[i] += power(v.value[i]);
   }
 #pragma unroll
-  for (int i = 0; i < kRun; ++i) {
-    factor[i] = factor[i] / (sqrtf(sum[i]) + modulus_floor) - 1;
-    if (args.mask != nullptr && args.mask[run.pixel + i] == 0) factor[i] = 0;
-  }
+  for (int i = 0; i < kRun; ++i)
+    factor[i] = measured.used[i] ? measured.amplitude[i] / (sqrtf(sum[i]) + modulus_floor) - 1 : 0.0F;
   const auto scale = [&](ComplexRun<kRun> v, int64_t k) {
 #pragma unroll
     for (int i = 0; i < kRun; ++i) v.value[i] = make_float2(factor[i] * v.value[i].x, factor[i] * v.value[i].y);
@@ -129,14 +142,19 @@ __global__ void __launch_bounds__(block_threads, 4) modulus_difference_kernel(Mo
   for (int64_t k = kept_modes; k < args.modes; ++k) scale(load_complex<kRun>(stack + k * args.pixels), k);
 }
 
-// Tiling: a block owns a frame, its threads stride over the runs of pixels.
-template <int kRun>
-__global__ void __launch_bounds__(block_threads) modulus_residual_kernel(ResidualArgs args) {
-  double* const scratch = dynamic_smem<double>();
-  const int64_t n = blockIdx.x;
+constexpr int64_t many_pixels = 1024;
+
+// Tiling: a block owns a frame of many pixels, a warp one of few; the threads stride over its runs.
+template <int kRun, bool kWarps>
+__global__ void __launch_bounds__(block_threads, 4) modulus_residual_kernel(ResidualArgs args) {
+  constexpr int threads = kWarps ? 32 : block_threads;
+  const int thread = kWarps ? lane_in_warp() : static_cast<int>(threadIdx.x);
+  const int64_t n = kWarps ? static_cast<int64_t>(blockIdx.x) * (block_threads / 32) + warp_in_block() : blockIdx.x;
   const float2* const stack = args.spectra + n * args.modes * args.pixels;
   double apart = 0, total = 0;
-  for (int64_t pixel = kRun * static_cast<int64_t>(threadIdx.x); pixel < args.pixels; pixel += kRun * blockDim.x) {
+  for (int64_t pixel = kRun * thread; n < args.frames && pixel < args.pixels; pixel += kRun * threads) {
+    const Measured<kRun> measured(args.amplitude + n * args.pixels + pixel,
+                                  args.mask != nullptr ? args.mask + pixel : nullptr);
     float sum[kRun] = {};
     for (int64_t k = 0; k < args.modes; ++k) {
       const ComplexRun<kRun> v = load_complex<kRun>(stack + k * args.pixels + pixel);
@@ -145,18 +163,22 @@ __global__ void __launch_bounds__(block_threads) modulus_residual_kernel(Residua
     }
 #pragma unroll
     for (int i = 0; i < kRun; ++i) {
-      if (args.mask != nullptr && args.mask[pixel + i] == 0) continue;
-      const float measured = args.amplitude[n * args.pixels + pixel + i];
-      apart += static_cast<double>(fabsf(sqrtf(sum[i]) - measured));
-      total += static_cast<double>(measured);
+      if (!measured.used[i]) continue;
+      apart += static_cast<double>(fabsf(sqrtf(sum[i]) - measured.amplitude[i]));
+      total += static_cast<double>(measured.amplitude[i]);
     }
   }
-  apart = block_sum(apart, scratch);
-  total = block_sum(total, scratch);
-  if (threadIdx.x == 0) {
-    args.sums[2 * n] = apart;
-    args.sums[2 * n + 1] = total;
+  if constexpr (kWarps) {
+    apart = warp_sum(apart);
+    total = warp_sum(total);
+  } else {
+    double* const scratch = dynamic_smem<double>();
+    apart = block_sum(apart, scratch);
+    total = block_sum(total, scratch);
   }
+  if (thread != 0 || n >= args.frames) return;
+  args.sums[2 * n] = apart;
+  args.sums[2 * n + 1] = total;
 }
 
 struct AddScaledArgs {
@@ -174,6 +196,13 @@ struct AddScaledArgs {
   }
   __device__ void apply1(int64_t i) const { sum[i] += factor * in[i]; }
 };
+
+/// Whether frames fall into aligned pairs of pixels.
+bool fits_pairs(const TensorView<const complex64>& spectra, const TensorView<const float>& amplitude,
+                const TensorView<const uint8_t>& mask) {
+  return spectra.extent(2) * spectra.extent(3) % 2 == 0 && aligned16(spectra.data()) &&
+         reinterpret_cast<uintptr_t>(amplitude.data()) % 8 == 0 && reinterpret_cast<uintptr_t>(mask.data()) % 2 == 0;
+}
 
 dim3 blocks_of(int64_t threads) {
   return dim3(static_cast<unsigned>(divide_up(threads, block_threads)));
@@ -196,9 +225,7 @@ void exit_waves(Stream& stream, TensorView<const complex64> object, const RpieBa
   const WindowArgs args{pairs_of(object.data()), RpieFrames(batch, object.shape(), probes.extent(0), side),
                         pairs_of(probes.data()), pairs_of(waves.data()),
                         waves.extent(1),         total};
-  with_complex_run(side % 2 == 0 && aligned16(probes.data()) && aligned16(waves.data()), [&](auto run) {
-    launch(window_product_kernel<run.value, false>, blocks_of(total / run.value), dim3(block_threads), 0, stream)(args);
-  });
+  launch(window_product_kernel<false>, blocks_of(total), dim3(block_threads), 0, stream)(args);
 }
 
 void weigh_by_object(Stream& stream, TensorView<const complex64> object, const RpieBatch& batch,
@@ -210,9 +237,7 @@ void weigh_by_object(Stream& stream, TensorView<const complex64> object, const R
                         pairs_of(out.data()),
                         out.extent(1),
                         total};
-  with_complex_run(side % 2 == 0 && aligned16(differences.data()) && aligned16(out.data()), [&](auto run) {
-    launch(window_product_kernel<run.value, true>, blocks_of(total / run.value), dim3(block_threads), 0, stream)(args);
-  });
+  launch(window_product_kernel<true>, blocks_of(total), dim3(block_threads), 0, stream)(args);
 }
 
 void modulus_difference(Stream& stream, TensorView<const float> amplitude, TensorView<const uint8_t> mask,
@@ -223,7 +248,7 @@ void modulus_difference(Stream& stream, TensorView<const float> amplitude, Tenso
                          spectra.extent(1),
                          spectra.extent(2) * spectra.extent(3),
                          amplitude.elements()};
-  with_complex_run(args.pixels % 2 == 0 && aligned16(spectra.data()), [&](auto run) {
+  with_complex_run(fits_pairs(spectra, amplitude, mask), [&](auto run) {
     launch(modulus_difference_kernel<run.value>, blocks_of(args.total / run.value), dim3(block_threads), 0,
            stream)(args);
   });
@@ -231,17 +256,15 @@ void modulus_difference(Stream& stream, TensorView<const float> amplitude, Tenso
 
 void modulus_residual(Stream& stream, TensorView<const complex64> spectra, TensorView<const float> amplitude,
                       TensorView<const uint8_t> mask, TensorView<double> sums) {
-  const ResidualArgs args{pairs_of(spectra.data()),
-                          amplitude.data(),
-                          mask.data(),
-                          sums.data(),
-                          spectra.extent(1),
-                          spectra.extent(2) * spectra.extent(3)};
-  const int64_t wanted = divide_up(args.pixels, 32) * 32;
-  const int threads = wanted < block_threads ? static_cast<int>(wanted) : block_threads;
-  with_complex_run(args.pixels % 2 == 0 && aligned16(spectra.data()), [&](auto run) {
-    launch(modulus_residual_kernel<run.value>, dim3(static_cast<unsigned>(spectra.extent(0))),
-           dim3(static_cast<unsigned>(threads)), block_threads / 32 * sizeof(double), stream)(args);
+  const int64_t frames = spectra.extent(0), pixels = spectra.extent(2) * spectra.extent(3);
+  const ResidualArgs args{
+      pairs_of(spectra.data()), amplitude.data(), mask.data(), sums.data(), frames, spectra.extent(1), pixels};
+  with_complex_run(fits_pairs(spectra, amplitude, mask), [&](auto run) {
+    if (pixels < many_pixels)
+      launch(modulus_residual_kernel<run.value, true>, blocks_of(32 * frames), dim3(block_threads), 0, stream)(args);
+    else
+      launch(modulus_residual_kernel<run.value, false>, dim3(static_cast<unsigned>(frames)), dim3(block_threads),
+             block_threads / 32 * sizeof(double), stream)(args);
   });
 }
 

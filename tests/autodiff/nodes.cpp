@@ -76,13 +76,17 @@ class Fork {
   void expect_differences(Tensor<float>& parameter, const Tensor<float>& gradient, double tolerance) {
     const std::vector<float> expected = download(stream_, gradient);
     std::vector<double> difference(expected.size());
+    std::vector<float> values = download(stream_, parameter);
+    const auto loss_at = [&](size_t i, float value) {
+      values[i] = value;
+      copy_to_device(stream_, parameter.view(), values.data(), parameter.elements());
+      return loss();
+    };
     for (size_t i = 0; i < expected.size(); ++i) {
-      const float at = parameter.data()[i], step = 1.0F / 1024;
-      parameter.data()[i] = at + step;
-      const double up = loss();
-      parameter.data()[i] = at - step;
-      difference[i] = (up - loss()) / (2.0 * step);
-      parameter.data()[i] = at;
+      const float at = values[i], step = 1.0F / 1024;
+      const double up = loss_at(i, at + step), down = loss_at(i, at - step);
+      difference[i] = (up - down) / (2.0 * step);
+      loss_at(i, at);
     }
     EXPECT_WITHIN(relative_l2(expected.data(), difference.data(), parameter.elements()), tolerance);
   }

@@ -10,6 +10,11 @@ using autodiff::Node;
 using autodiff::Tape;
 using autodiff::ValueId;
 
+/// The device of tapes that hold such nodes, whatever device is under test.
+inline Device host_device() {
+  return Device::cpu({.threads = 2});
+}
+
 /// [rows, channels] element by element, through strides.
 template <class F>
 void for_each_element(const Shape& shape, F&& f) {

@@ -37,7 +37,7 @@ struct Parameter {
 
 TEST(tape, gradients_of_two_readers_add_up) {
   // w -> v = 2w; loss = sum (3v)^2/2 + sum (5v)^2/2: d loss / d w = 2 * (9 + 25) * v = 136 w
-  const Device device = test_device();
+  const Device device = host_device();
   Stream stream(device);
   Parameter w(device, {1, 3});
   w.fill({1, -2, 0.5F});
@@ -70,7 +70,7 @@ TEST(tape, shapes_and_names_stay_valid_while_more_is_recorded) {
 }
 
 TEST(tape, runs_of_channels_share_memory_and_gradient) {
-  const Device device = test_device();
+  const Device device = host_device();
   Stream stream(device);
   Parameter w(device, {2, 5});
   w.fill({1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
@@ -95,7 +95,7 @@ TEST(tape, runs_of_channels_share_memory_and_gradient) {
 }
 
 TEST(tape, values_without_a_parameter_or_a_loss_have_no_gradient) {
-  const Device device = test_device();
+  const Device device = host_device();
   Parameter w(device, {1, 2});
   Tape tape(device);
   const ValueId x = tape.input({1, 2}, "x");
@@ -113,7 +113,7 @@ TEST(tape, values_without_a_parameter_or_a_loss_have_no_gradient) {
 }
 
 TEST(tape, inference_frees_after_the_last_reader) {
-  const Device device = test_device();
+  const Device device = host_device();
   Stream stream(device);
   Tape tape(device);
   ValueId v = tape.input({16, 16}, "x");
@@ -302,7 +302,7 @@ class RandomGraph {
 class random_graphs : public testing::TestWithParam<TapeMode> {};
 
 TEST_P(random_graphs, agree_with_values_in_memory_of_their_own) {
-  const Device device = test_device();
+  const Device device = host_device();
   for (uint64_t seed = 1; seed <= 300; ++seed) {
     SCOPED_TRACE(seed);
     RandomGraph graph(device, seed);
@@ -317,7 +317,7 @@ TEST_P(random_graphs, agree_with_values_in_memory_of_their_own) {
 INSTANTIATE_TEST_SUITE_P(tape, random_graphs, testing::Values(TapeMode::inference, TapeMode::training));
 
 TEST(tape, two_run_at_once_on_two_threads) {
-  const Device device = test_device();
+  const Device device = host_device();
   std::atomic<int> finished{0};
   const auto work = [&](uint64_t first_seed) {
     for (uint64_t seed = first_seed; seed < first_seed + 90; ++seed) {
@@ -335,7 +335,7 @@ TEST(tape, two_run_at_once_on_two_threads) {
 }
 
 TEST(tape, moves_with_its_memory) {
-  const Device device = test_device();
+  const Device device = host_device();
   Stream stream(device);
   Tape tape(device);
   const ValueId x = tape.input({1, 1}, "x");
@@ -349,14 +349,14 @@ TEST(tape, moves_with_its_memory) {
 }
 
 TEST(tape, parameters_version_grows) {
-  Tape tape(test_device());
+  Tape tape(host_device());
   const int64_t before = tape.parameters_version();
   tape.parameters_changed();
   EXPECT_GT(tape.parameters_version(), before);
 }
 
 TEST(tape, says_what_is_wrong_with_a_record) {
-  const Device device = test_device();
+  const Device device = host_device();
   Parameter w(device, {1, 4});
   double loss = 0;
   struct Case {
@@ -413,8 +413,8 @@ TEST(tape, says_what_is_wrong_with_a_record) {
 }
 
 TEST(tape, refuses_calls_out_of_order) {
-  const Device device = test_device();
-  Stream stream(device), foreign(test_device());
+  const Device device = host_device();
+  Stream stream(device), foreign(host_device());
   Tape tape(device);
   tape.input({1}, "x");
   EXPECT_NE(message_of([&] { tape.forward(stream); }).find("plan() comes before"), std::string::npos);

@@ -300,7 +300,7 @@ TEST_P(model_cases, steps_repeat_bit_for_bit_and_take_no_memory) {
   EXPECT_EQ(download(bench.stream, bench.gradients), gradient);
   fill_zero(bench.stream, bench.gradients.view());
   EXPECT_EQ(graph.evaluate(bench.stream).loss, first.loss);
-  EXPECT_EQ(norm_of(bench.gradients.data(), bench.gradients.elements()), 0);
+  EXPECT_EQ(download(bench.stream, bench.gradients), std::vector<float>(gradient.size(), 0));
   EXPECT_EQ(bench.device.memory_in_use_bytes(), in_use);
   EXPECT_EQ(bench.device.memory_peak_bytes(), peak);
 }
@@ -315,17 +315,20 @@ TEST_P(model_cases, inference_gives_the_training_outputs_and_the_merged_object) 
   EXPECT_LT(inference.planned_bytes(), training.planned_bytes());
   bench.fill(inference);
   inference.run(bench.stream);
+  const HostCopy trained_amplitude(bench.stream, training.amplitude()), trained_phase(bench.stream, training.phase()),
+      amplitude(bench.stream, inference.amplitude()), phase(bench.stream, inference.phase());
   for (int64_t b = 0; b < training.amplitude().extent(0); ++b)
     for (int64_t c = 0; c < training.amplitude().extent(1); ++c)
       for (int64_t y = 0; y < bench.n; ++y)
         for (int64_t x = 0; x < bench.n; ++x) {
-          ASSERT_EQ(training.amplitude()(b, c, y, x), inference.amplitude()(b, c, y, x));
-          ASSERT_EQ(training.phase()(b, c, y, x), inference.phase()(b, c, y, x));
+          ASSERT_EQ(trained_amplitude(b, c, y, x), amplitude(b, c, y, x));
+          ASSERT_EQ(trained_phase(b, c, y, x), phase(b, c, y, x));
         }
   const Bench::Plain expected = bench.plain(bench.plain_parameters);
   ASSERT_EQ(inference.objects().shape(), (Shape{bench.test_case.batch, bench.n, bench.n}));
+  const HostCopy objects(bench.stream, inference.objects());
   for (size_t b = 0; b < expected.objects.size(); ++b) {
-    const complex64* const object = inference.objects().data() + static_cast<int64_t>(b) * bench.n * bench.n;
+    const complex64* const object = objects.data() + static_cast<int64_t>(b) * bench.n * bench.n;
     EXPECT_WITHIN(relative_l2(object, expected.objects[b].v.data(), bench.n * bench.n), 5e-6);
   }
 }
@@ -354,7 +357,9 @@ TEST(forward_model, changed_parameters_are_used_after_the_call) {
   Bench bench({"", small(1, true, true, true)}, 22);
   TrainingGraph graph = bench.graph();
   const double before = graph.evaluate(bench.stream).loss;
-  for (int64_t i = 0; i < bench.parameters.elements(); ++i) bench.parameters.data()[i] *= 1.5F;
+  std::vector<float> larger = download(bench.stream, bench.parameters);
+  for (float& v : larger) v *= 1.5F;
+  copy_to_device(bench.stream, bench.parameters.view(), larger.data(), bench.parameters.elements());
   graph.parameters_changed();
   const double after = graph.evaluate(bench.stream).loss;
   EXPECT_NE(before, after);
@@ -399,9 +404,9 @@ TEST(forward_model, a_flat_object_starts_finite_with_both_losses) {
       const TrainingResult result = graph.step(stream);
       EXPECT_TRUE(std::isfinite(result.loss)) << result.loss;
       double norm = 0;
-      for (int64_t i = 0; i < gradients.elements(); ++i) {
-        ASSERT_TRUE(std::isfinite(gradients.data()[i])) << "parameter " << i;
-        norm = std::max(norm, std::abs(static_cast<double>(gradients.data()[i])));
+      for (const float g : download(stream, gradients)) {
+        ASSERT_TRUE(std::isfinite(g));
+        norm = std::max(norm, std::abs(static_cast<double>(g)));
       }
       EXPECT_GT(norm, 0);
     }

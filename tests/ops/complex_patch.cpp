@@ -22,9 +22,9 @@ const Case cases[] = {{{0, 1, 8, 8}, false, 3}, {{1, 1, 1, 1}, false, 3},      {
 
 class ComplexPatch : public testing::TestWithParam<Case> {
  protected:
-  // The view [B,C,N,N] of memory in either order.
-  template <class T>
-  static auto image_view(Tensor<T>& t) {
+  // The view [B,C,N,N] of a tensor, or of a copy of it, in either order.
+  template <class Stored>
+  static auto image_view(Stored& t) {
     return GetParam().channel_last ? t.view().permute({0, 3, 1, 2}) : t.view();
   }
   static Shape stored() {
@@ -47,20 +47,23 @@ TEST_P(ComplexPatch, is_polar_form_and_its_derivative) {
              gp = image_view(grad_phase);
   ops::complex_patch(stream, a, p, out.view());
   ops::complex_patch_backward(stream, a, p, grad.view(), ga, gp);
+  const HostCopy host_a(stream, amplitude), host_p(stream, phase), host_ga(stream, grad_amplitude),
+      host_gp(stream, grad_phase);
+  const HostCopy host_grad(stream, grad), host_out(stream, out);
   double worst = 0, worst_gradient = 0;
   for (int64_t b = 0; b < shape[0]; ++b)
     for (int64_t c = 0; c < shape[1]; ++c)
       for (int64_t y = 0; y < shape[2]; ++y)
         for (int64_t x = 0; x < shape[3]; ++x) {
-          const auto turn = std::polar(1.0, static_cast<double>(p(b, c, y, x)));
-          const double size = a(b, c, y, x);
-          const std::complex<double> g(grad.view()(b, c, y, x));
-          worst = std::max(worst, std::abs(std::complex<double>(out.view()(b, c, y, x)) - size * turn));
+          const auto turn = std::polar(1.0, static_cast<double>(image_view(host_p)(b, c, y, x)));
+          const double size = image_view(host_a)(b, c, y, x);
+          const std::complex<double> g(host_grad(b, c, y, x));
+          worst = std::max(worst, std::abs(std::complex<double>(host_out(b, c, y, x)) - size * turn));
           // d|loss| along amplitude and phase: the real inner products of g with turn and i*size*turn.
           const double want_ga = std::real(std::conj(g) * turn);
           const double want_gp = std::real(std::conj(g) * std::complex<double>(0, size) * turn);
-          worst_gradient = std::max(worst_gradient, std::abs(ga(b, c, y, x) - want_ga));
-          worst_gradient = std::max(worst_gradient, std::abs(gp(b, c, y, x) - want_gp));
+          worst_gradient = std::max(worst_gradient, std::abs(image_view(host_ga)(b, c, y, x) - want_ga));
+          worst_gradient = std::max(worst_gradient, std::abs(image_view(host_gp)(b, c, y, x) - want_gp));
         }
   EXPECT_WITHIN(worst, 3e-7);
   EXPECT_WITHIN(worst_gradient, 5e-7);
@@ -74,8 +77,9 @@ TEST(complex_patch, quarter_turn_by_hand) {
   const auto p = upload<float>(stream, {1, 1, 1, 2}, {0, std::numbers::pi_v<float> / 2});
   Tensor<complex64> out(stream.device(), {1, 1, 1, 2}, "out");
   ops::complex_patch(stream, a.view(), p.view(), out.view());
-  EXPECT_EQ(out.data()[0], complex64(2, 0));
-  EXPECT_WITHIN(std::abs(out.data()[1] - complex64(0, 3)), 3e-7);
+  const auto got = download(stream, out);
+  EXPECT_EQ(got[0], complex64(2, 0));
+  EXPECT_WITHIN(std::abs(got[1] - complex64(0, 3)), 3e-7);
 }
 
 TEST(complex_patch, phase_that_is_not_finite_shows) {
@@ -83,8 +87,9 @@ TEST(complex_patch, phase_that_is_not_finite_shows) {
   const auto a = upload<float>(stream, {1, 1, 1, 2}, {1, 1}), p = upload<float>(stream, {1, 1, 1, 2}, {INFINITY, NAN});
   Tensor<complex64> out(stream.device(), {1, 1, 1, 2}, "out");
   ops::complex_patch(stream, a.view(), p.view(), out.view());
-  EXPECT_TRUE(std::isnan(out.data()[0].real()));
-  EXPECT_TRUE(std::isnan(out.data()[1].imag()));
+  const auto got = download(stream, out);
+  EXPECT_TRUE(std::isnan(got[0].real()));
+  EXPECT_TRUE(std::isnan(got[1].imag()));
 }
 
 TEST(complex_patch, refuses_shapes_that_differ) {

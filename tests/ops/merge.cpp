@@ -39,16 +39,19 @@ TEST_P(Merge, equals_the_formula) {
   const auto weight = upload<float>(stream, {c.side, c.side}, weight_values());
   Tensor<complex64> out(stream.device(), region(), "out");
   ops::merge(stream, {offset.view(), weight.view(), c.unmasked}, in.view(), out.view());
+  const HostCopy host_in(stream, in), host_out(stream, out);
+  const HostCopy host_offset(stream, offset), host_weight(stream, weight);
   const int64_t pixels = c.side * c.side, canvas = c.canvas * c.canvas;
   for (int64_t b = 0; b < std::min<int64_t>(c.groups, 40); ++b) {
     std::vector<Field> members;
     std::vector<double> shifts;
     for (int64_t m = b * c.members; m < (b + 1) * c.members; ++m) {
-      members.emplace_back(in.data() + m * pixels, in.data() + (m + 1) * pixels);
-      shifts.insert(shifts.end(), offset.data() + 2 * m, offset.data() + 2 * m + 2);
+      members.emplace_back(host_in.data() + m * pixels, host_in.data() + (m + 1) * pixels);
+      shifts.insert(shifts.end(), host_offset.data() + 2 * m, host_offset.data() + 2 * m + 2);
     }
-    const Field want = merged(members, shifts, {weight.data(), weight.data() + pixels}, c.unmasked, c.side, c.canvas);
-    EXPECT_WITHIN(relative_l2(out.data() + b * canvas, want.data(), canvas), 1e-6);
+    const Field want =
+        merged(members, shifts, {host_weight.data(), host_weight.data() + pixels}, c.unmasked, c.side, c.canvas);
+    EXPECT_WITHIN(relative_l2(host_out.data() + b * canvas, want.data(), canvas), 1e-6);
   }
 }
 
@@ -63,9 +66,10 @@ TEST_P(Merge, has_its_exact_transpose) {
   Tensor<complex64> out(stream.device(), region(), "out"), back(stream.device(), patches(), "back");
   ops::merge(stream, args, in.view(), out.view());
   ops::merge_adjoint(stream, args, cotangent.view(), back.view());
-  const auto left = inner_product(out.data(), cotangent.data(), out.elements());
-  const auto right = inner_product(in.data(), back.data(), in.elements());
-  const double size = std::sqrt(std::abs(inner_product(out.data(), out.data(), out.elements())) *
+  const HostCopy host_in(stream, in), host_cotangent(stream, cotangent), host_out(stream, out), host_back(stream, back);
+  const auto left = inner_product(host_out.data(), host_cotangent.data(), out.elements());
+  const auto right = inner_product(host_in.data(), host_back.data(), in.elements());
+  const double size = std::sqrt(std::abs(inner_product(host_out.data(), host_out.data(), out.elements())) *
                                 static_cast<double>(region().elements()));
   EXPECT_WITHIN(std::abs(left - right), 1e-6 * size);
 }
@@ -79,10 +83,11 @@ TEST(merge, half_a_pixel_by_hand) {
   const auto offset = upload<float>(stream, {1, 1, 2}, {0, -0.5F}), weight = upload<float>(stream, {1, 1}, {1});
   Tensor<complex64> out(stream.device(), {1, 3, 3}, "out");
   ops::merge(stream, {offset.view(), weight.view()}, in.view(), out.view());
+  const HostCopy host_out(stream, out);
   for (int64_t y = 0; y < 3; ++y)
     for (int64_t x = 0; x < 3; ++x) {
       const complex64 want = y == 1 && x > 0 ? complex64(2, 1) / 0.501F : complex64(0);
-      EXPECT_WITHIN(std::abs(out.view()(0, y, x) - want), 1e-6);
+      EXPECT_WITHIN(std::abs(host_out(0, y, x) - want), 1e-6);
     }
 }
 
@@ -107,11 +112,12 @@ TEST(merge, whole_object_returns_where_members_agree) {
   const auto weight = upload<float>(stream, {side, side}, std::vector<float>(static_cast<size_t>(side * side), 1.0F));
   Tensor<complex64> out(stream.device(), {1, canvas, canvas}, "out");
   ops::merge(stream, {offset.view(), weight.view()}, in.view(), out.view());
+  const HostCopy host_out(stream, out);
   for (int64_t y = 2; y < 12; ++y)
     for (int64_t x = 1; x < 13; ++x) {
       const complex64 want = object[static_cast<size_t>((y + 5) * object_side + x + 5)];
       // Members are counted at least once, and the denominator has 1e-3 more than their number.
-      EXPECT_WITHIN(std::abs(out.view()(0, y, x) - want), 1e-3 * std::abs(want) + 1e-6);
+      EXPECT_WITHIN(std::abs(host_out(0, y, x) - want), 1e-3 * std::abs(want) + 1e-6);
     }
 }
 

@@ -160,13 +160,35 @@ class Scene {
     ops::PhysicsInputs unlit = inputs;
     unlit.measured = std::as_const(dark).view();
     const ComposedPhysics parts(stream, spec, c.batch, unlit, std::as_const(patches).view());
-    const auto predicted = parts.predicted.view().reshape(dark.shape());
-    const auto data = image_view(measured);
+    const HostCopy host_predicted(stream, parts.predicted);
+    const auto predicted = host_predicted.view().reshape(dark.shape());
+    auto values = download(stream, measured);
+    TensorView<float> data(values.data(), measured.shape());
+    if (c.channel_last) data = data.permute({0, 3, 1, 2});
     for (int64_t b = 0; b < c.batch; ++b)
       for (int64_t m = 0; m < c.members; ++m)
         for (int64_t y = 0; y < c.side; ++y)
           for (int64_t x = 0; x < c.side; ++x)
             data(b, m, y, x) = std::sqrt(predicted(b, m, y, x) * data(b, m, y, x)) / inputs.measured_scale;
+    copy_to_device(stream, measured.view(), values.data(), measured.elements());
+  }
+  /// Changes what a tensor holds: change(values).
+  template <class T, class Change>
+  void edit(Tensor<T>& tensor, const Change& change) {
+    auto values = download(stream, tensor);
+    change(values);
+    copy_to_device(stream, tensor.view(), values.data(), tensor.elements());
+  }
+  /// What a tensor holds, as [B,C,N,N].
+  std::vector<float> in_image_order(const Tensor<float>& tensor) {
+    const HostCopy host(stream, tensor);
+    const auto images = image_view(host);
+    std::vector<float> out;
+    for (int64_t b = 0; b < c.batch; ++b)
+      for (int64_t channel = 0; channel < images.extent(1); ++channel)
+        for (int64_t y = 0; y < c.side; ++y)
+          for (int64_t x = 0; x < c.side; ++x) out.push_back(images(b, channel, y, x));
+    return out;
   }
   ops::PhysicsResult run() {
     ops::Physics physics(stream.device(), spec);
@@ -182,9 +204,21 @@ class Scene {
   ops::PhysicsInputs inputs;
 };
 
+// What the reference needs of a scene, in host memory.
+struct HostInputs {
+  explicit HostInputs(Scene& s)
+      : offsets_px(s.stream, s.offsets_px),
+        weight(s.stream, s.weight),
+        mask(s.stream, s.mask),
+        measured(s.stream, s.measured),
+        probe(s.stream, s.probe) {}
+  HostCopy<float> offsets_px, weight, mask, measured;
+  HostCopy<complex64> probe;
+};
+
 // The whole step in double; `amplitude` and `phase` are [B,heads,N,N].
-double reference_loss(const Scene& s, const std::vector<double>& amplitude, const std::vector<double>& phase,
-                      double log_scale) {
+double reference_loss(const Scene& s, const HostInputs& host, const std::vector<double>& amplitude,
+                      const std::vector<double>& phase, double log_scale) {
   const int64_t n = s.c.side, q = s.c.canvas, pixels = n * n;
   double total = 0, used = 0;
   for (int64_t b = 0; b < s.c.batch; ++b) {
@@ -196,10 +230,11 @@ double reference_loss(const Scene& s, const std::vector<double>& amplitude, cons
         patch.push_back(std::polar(1.0, phase[static_cast<size_t>(i)]) * amplitude[static_cast<size_t>(i)]);
       patches.push_back(patch);
     }
-    for (int64_t i = 2 * b * s.c.members; i < 2 * (b + 1) * s.c.members; ++i) offsets.push_back(s.offsets_px.data()[i]);
-    const Field region = s.c.heads == s.c.members && s.c.weighted
-                             ? merged(patches, offsets, {s.weight.data(), s.weight.data() + pixels}, s.c.unmasked, n, q)
-                             : padded(patches[0], n, q);
+    for (int64_t i = 2 * b * s.c.members; i < 2 * (b + 1) * s.c.members; ++i)
+      offsets.push_back(host.offsets_px.data()[i]);
+    const std::vector<double> weight(host.weight.data(), host.weight.data() + pixels);
+    const Field region = s.c.heads == s.c.members && s.c.weighted ? merged(patches, offsets, weight, s.c.unmasked, n, q)
+                                                                  : padded(patches[0], n, q);
     for (int64_t m = 0; m < s.c.members; ++m) {
       const Field patch = cropped(
           translated(region, q, offsets[static_cast<size_t>(2 * m)], offsets[static_cast<size_t>(2 * m + 1)]), q, n);
@@ -207,14 +242,14 @@ double reference_loss(const Scene& s, const std::vector<double>& amplitude, cons
       for (int64_t k = 0; k < s.c.modes; ++k) {
         Field psi = patch;
         for (int64_t i = 0; i < pixels; ++i)
-          psi[static_cast<size_t>(i)] *= std::complex<double>(s.probe.data()[k * pixels + i]);
+          psi[static_cast<size_t>(i)] *= std::complex<double>(host.probe.data()[k * pixels + i]);
         const Field far = fourier(psi, n, n);
         for (size_t i = 0; i < far.size(); ++i) counts[i] += std::exp(2 * log_scale) * std::norm(far[i]);
       }
       for (int64_t y = 0; y < n; ++y)
         for (int64_t x = 0; x < n; ++x) {
-          if (s.c.masked && s.mask.data()[y * n + x] == 0) continue;
-          const double data = s.inputs.measured_scale * s.inputs.measured(b, m, y, x);
+          if (s.c.masked && host.mask.data()[y * n + x] == 0) continue;
+          const double data = s.inputs.measured_scale * s.image_view(host.measured)(b, m, y, x);
           const double lambda = counts[static_cast<size_t>(y * n + x)];
           total +=
               s.c.nll_weight * poisson_loss(lambda, data * data) + s.c.mae_weight * amplitude_loss(lambda, data * data);
@@ -242,18 +277,11 @@ TEST_P(Physics, equals_the_composition_of_the_small_operations) {
   const Case& c = s.c;
   Tensor<complex64> patches(s.stream.device(), {c.batch, c.heads, c.side, c.side}, "patches");
   Tensor<float> measured(s.stream.device(), {c.batch, c.members, c.side, c.side}, "measured"),
-      want_amplitude(s.stream.device(), patches.shape(), "ga"), want_phase(s.stream.device(), patches.shape(), "gp"),
-      got_amplitude(s.stream.device(), patches.shape(), "ga"), got_phase(s.stream.device(), patches.shape(), "gp");
+      want_amplitude(s.stream.device(), patches.shape(), "ga"), want_phase(s.stream.device(), patches.shape(), "gp");
   ops::complex_patch(s.stream, s.inputs.amplitude, s.inputs.phase, patches.view());
-  for (int64_t b = 0; b < c.batch; ++b)
-    for (int64_t y = 0; y < c.side; ++y)
-      for (int64_t x = 0; x < c.side; ++x) {
-        for (int64_t m = 0; m < c.members; ++m) measured.view()(b, m, y, x) = s.inputs.measured(b, m, y, x);
-        for (int64_t h = 0; h < c.heads; ++h) {
-          got_amplitude.view()(b, h, y, x) = s.image_view(s.grad_amplitude)(b, h, y, x);
-          got_phase.view()(b, h, y, x) = s.image_view(s.grad_phase)(b, h, y, x);
-        }
-      }
+  const std::vector<float> got_amplitude = s.in_image_order(s.grad_amplitude),
+                           got_phase = s.in_image_order(s.grad_phase), host_measured = s.in_image_order(s.measured);
+  copy_to_device(s.stream, measured.view(), host_measured.data(), measured.elements());
   ops::PhysicsInputs inputs = s.inputs;
   inputs.measured = std::as_const(measured).view();
   const ComposedPhysics want(s.stream, s.spec, c.batch, inputs, std::as_const(patches).view());
@@ -264,29 +292,27 @@ TEST_P(Physics, equals_the_composition_of_the_small_operations) {
   EXPECT_WITHIN(std::abs(got.loss - want.result.loss), 1e-6 * std::abs(want.result.loss));
   EXPECT_WITHIN(std::abs(got.grad_log_scale - want.result.grad_log_scale),
                 1e-5 * std::max(1.0, std::abs(want.result.grad_log_scale)));
-  EXPECT_WITHIN(relative_l2(got_amplitude.data(), want_amplitude.data(), want_amplitude.elements()), 5e-6);
-  EXPECT_WITHIN(relative_l2(got_phase.data(), want_phase.data(), want_phase.elements()), 5e-6);
+  const HostCopy amplitudes(s.stream, want_amplitude), phases(s.stream, want_phase);
+  EXPECT_WITHIN(relative_l2(got_amplitude.data(), amplitudes.data(), amplitudes.elements()), 5e-6);
+  EXPECT_WITHIN(relative_l2(got_phase.data(), phases.data(), phases.elements()), 5e-6);
 }
 
 TEST_P(SmallPhysics, agrees_with_the_formula_and_its_central_differences) {
   const Case& c = GetParam();
   Scene s(c);
   const ops::PhysicsResult got = s.run();
-  std::vector<double> amplitude, phase, grad_amplitude, grad_phase;
-  for (int64_t b = 0; b < c.batch; ++b)
-    for (int64_t h = 0; h < c.heads; ++h)
-      for (int64_t y = 0; y < c.side; ++y)
-        for (int64_t x = 0; x < c.side; ++x) {
-          amplitude.push_back(s.inputs.amplitude(b, h, y, x));
-          phase.push_back(s.inputs.phase(b, h, y, x));
-          grad_amplitude.push_back(s.image_view(s.grad_amplitude)(b, h, y, x));
-          grad_phase.push_back(s.image_view(s.grad_phase)(b, h, y, x));
-        }
-  const double want = reference_loss(s, amplitude, phase, s.inputs.log_scale);
+  const HostInputs host(s);
+  const auto in_double = [&](const Tensor<float>& t) {
+    const std::vector<float> v = s.in_image_order(t);
+    return std::vector<double>(v.begin(), v.end());
+  };
+  const std::vector<double> amplitude = in_double(s.amplitude), phase = in_double(s.phase),
+                            grad_amplitude = in_double(s.grad_amplitude), grad_phase = in_double(s.grad_phase);
+  const double want = reference_loss(s, host, amplitude, phase, s.inputs.log_scale);
   EXPECT_WITHIN(std::abs(got.loss - want), 2e-6 * std::max(1.0, std::abs(want)));
   const double h = 1e-6;
-  const double log_slope = (reference_loss(s, amplitude, phase, s.inputs.log_scale + h) -
-                            reference_loss(s, amplitude, phase, s.inputs.log_scale - h)) /
+  const double log_slope = (reference_loss(s, host, amplitude, phase, s.inputs.log_scale + h) -
+                            reference_loss(s, host, amplitude, phase, s.inputs.log_scale - h)) /
                            (2 * h);
   EXPECT_WITHIN(std::abs(got.grad_log_scale - log_slope), 1e-4 * std::max(1.0, std::abs(log_slope)));
   // Along random directions of all amplitudes and all phases, one at a time.
@@ -301,10 +327,10 @@ TEST_P(SmallPhysics, agrees_with_the_formula_and_its_central_differences) {
       along += grad[i] * direction[i];
       size += grad[i] * grad[i];
     }
-    const double slope = of_phase ? reference_loss(s, amplitude, ahead, s.inputs.log_scale) -
-                                        reference_loss(s, amplitude, behind, s.inputs.log_scale)
-                                  : reference_loss(s, ahead, phase, s.inputs.log_scale) -
-                                        reference_loss(s, behind, phase, s.inputs.log_scale);
+    const double slope = of_phase ? reference_loss(s, host, amplitude, ahead, s.inputs.log_scale) -
+                                        reference_loss(s, host, amplitude, behind, s.inputs.log_scale)
+                                  : reference_loss(s, host, ahead, phase, s.inputs.log_scale) -
+                                        reference_loss(s, host, behind, phase, s.inputs.log_scale);
     EXPECT_WITHIN(std::abs(along - slope / (2 * h)), 2e-4 * std::sqrt(size));
   }
 }
@@ -353,22 +379,28 @@ TEST(physics, flat_object_under_a_symmetric_probe_stays_finite) {
            .weighted = false,
            .mae_weight = 1};
     Scene s(c);
+    std::vector<float> amplitude, measured;
+    std::vector<complex64> probe;
     for (int64_t i = 0; i < side * side; ++i) {
       const double dy = static_cast<double>(i / side) - static_cast<double>(side - 1) / 2;
       const double dx = static_cast<double>(i % side) - static_cast<double>(side - 1) / 2;
-      s.amplitude.data()[i] = 1;
-      s.phase.data()[i] = 0;
-      s.probe.data()[i] = std::exp(-static_cast<float>(dx * dx + dy * dy) / static_cast<float>(side));
-      s.measured.data()[i] = i % 3 == 0 ? 0.0F : 1.0F;
+      amplitude.push_back(1);
+      probe.emplace_back(std::exp(-static_cast<float>(dx * dx + dy * dy) / static_cast<float>(side)));
+      measured.push_back(i % 3 == 0 ? 0.0F : 1.0F);
     }
+    s.edit(s.amplitude, [&](auto& values) { values = amplitude; });
+    s.edit(s.phase, [&](auto& values) { values.assign(values.size(), 0.0F); });
+    s.edit(s.probe, [&](auto& values) { values = probe; });
+    s.edit(s.measured, [&](auto& values) { values = measured; });
     const ComposedPhysics parts(
         s.stream, s.spec, 1, s.inputs,
         upload<complex64>(s.stream, {1, 1, side, side}, std::vector<complex64>(static_cast<size_t>(side * side), 1.0F))
             .view());
+    const HostCopy far_field(s.stream, parts.far_field);
     double largest = 0;
     for (int64_t i = 0; i < side; ++i) {
-      largest = std::max<double>(largest, std::abs(parts.far_field.view()(0, 0, 0, i)));
-      largest = std::max<double>(largest, std::abs(parts.far_field.view()(0, 0, i, 0)));
+      largest = std::max<double>(largest, std::abs(far_field(0, 0, 0, i)));
+      largest = std::max<double>(largest, std::abs(far_field(0, 0, i, 0)));
     }
     EXPECT_WITHIN(largest, 1e-7);
     for (const auto& [nll, mae] : {std::pair{1.0, 0.0}, {0.0, 1.0}, {1.0, 1.0}}) {
@@ -378,8 +410,8 @@ TEST(physics, flat_object_under_a_symmetric_probe_stays_finite) {
       EXPECT_TRUE(std::isfinite(result.loss));
       EXPECT_TRUE(std::isfinite(result.grad_log_scale));
       double size = 0;
-      for (int64_t i = 0; i < side * side; ++i)
-        size += std::abs(s.grad_amplitude.data()[i]) + std::abs(s.grad_phase.data()[i]);
+      for (const float g : download(s.stream, s.grad_amplitude)) size += std::abs(g);
+      for (const float g : download(s.stream, s.grad_phase)) size += std::abs(g);
       EXPECT_TRUE(std::isfinite(size));
       EXPECT_GT(size, 0);
     }
@@ -388,20 +420,21 @@ TEST(physics, flat_object_under_a_symmetric_probe_stays_finite) {
 
 TEST(physics, an_object_of_zeros_stays_finite) {
   Scene s(cases[0]);
-  std::fill_n(s.amplitude.data(), s.amplitude.elements(), 0.0F);
+  fill_zero(s.stream, s.amplitude.view());
   s.inputs.mae_weight = 1;
   EXPECT_TRUE(std::isfinite(s.run().loss));
-  for (int64_t i = 0; i < s.grad_amplitude.elements(); ++i) {
-    ASSERT_TRUE(std::isfinite(s.grad_amplitude.data()[i]));
-    ASSERT_TRUE(std::isfinite(s.grad_phase.data()[i]));
-  }
+  for (const float g : download(s.stream, s.grad_amplitude)) ASSERT_TRUE(std::isfinite(g));
+  for (const float g : download(s.stream, s.grad_phase)) ASSERT_TRUE(std::isfinite(g));
 }
 
 TEST(physics, inputs_that_are_not_finite_show_in_the_loss) {
   for (const float bad : {NAN, INFINITY})
     for (const int which : {0, 1, 2}) {
       Scene s(cases[0]);
-      (which == 0 ? s.amplitude : which == 1 ? s.phase : s.measured).data()[s.amplitude.elements() / 2] = bad;
+      s.edit(which == 0   ? s.amplitude
+             : which == 1 ? s.phase
+                          : s.measured,
+             [&](auto& values) { values[values.size() / 2] = bad; });
       EXPECT_FALSE(std::isfinite(s.run().loss)) << which;
     }
 }
@@ -429,8 +462,9 @@ TEST(physics, refuses_what_does_not_fit) {
   EXPECT_EQ(run([](Scene& s) { s.inputs.weight = {}; }), "physics: weight is [], expected [16, 16]");
   EXPECT_EQ(run([](Scene& s) { s.inputs.probe = s.inputs.probe.slice(0, 0, 0); }),
             "physics: probe is [0, 16, 16], expected [1, 16, 16]");
-  EXPECT_EQ(run([](Scene& s) { s.offsets_px.data()[3] = NAN; }),
-            "physics: offsets_px is not finite at element 3 of [2, 4, 2]");
+  if (fine.stream.device().kind() == DeviceKind::cpu)
+    EXPECT_EQ(run([](Scene& s) { s.edit(s.offsets_px, [](auto& values) { values[3] = NAN; }); }),
+              "physics: offsets_px is not finite at element 3 of [2, 4, 2]");
   Scene s(cases[0]);
   ops::Physics physics(s.stream.device(), s.spec);
   EXPECT_EQ(error_message([&] { physics.run(s.stream, s.inputs, s.image_view(s.grad_amplitude), {}); }),

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/ops/reassemble_tiles.h"
 #include "tests/support/compare.h"
 #include "tests/support/device.h"
 #include "tests/support/random_data.h"
@@ -269,6 +270,33 @@ TEST(reassemble, says_what_does_not_fit) {
   corners[2] = NAN;
   EXPECT_EQ(error_message([&] { ops::reassemble(stream, patches.view(), corners, weight.view(), sums); }),
             "reassemble: the corner of patch 1 is not finite");
+}
+
+TEST(reassemble_tiles, lists_patches_in_order_for_each_tile_they_touch) {
+  const double corners[] = {0, 0, 3.5, 2, 20, 20, 6, 6};
+  const ops::StitchTiles lists = ops::sort_into_tiles(corners, 4, 10, 8, 4, 4);
+  struct Expected {
+    int64_t y, x;
+    std::vector<int32_t> patches;
+  };
+  const Expected expected[] = {{0, 0, {0, 1}}, {0, 4, {1}}, {4, 0, {1}}, {4, 4, {1, 3}}, {8, 4, {3}}};
+  ASSERT_EQ(lists.tiles.size(), std::size(expected));
+  for (size_t t = 0; t < lists.tiles.size(); ++t) {
+    const ops::StitchTile& tile = lists.tiles[t];
+    EXPECT_EQ(tile.y, expected[t].y);
+    EXPECT_EQ(tile.x, expected[t].x);
+    EXPECT_EQ(std::vector<int32_t>(lists.patches.begin() + tile.begin, lists.patches.begin() + tile.end),
+              expected[t].patches);
+  }
+  ASSERT_EQ(lists.placements.size(), 4U);
+  const ops::PatchPlacement& p = lists.placements[1];
+  EXPECT_EQ(p.row, 3);
+  EXPECT_EQ(p.column, 2);
+  EXPECT_EQ(p.stay_y, 0.5F);
+  EXPECT_EQ(p.move_y, 0.5F);
+  EXPECT_EQ(p.stay_x, 1);
+  EXPECT_EQ(p.move_x, 0);
+  EXPECT_TRUE(ops::sort_into_tiles(std::span(corners).subspan(4, 2), 4, 10, 8, 4, 4).tiles.empty());
 }
 
 TEST(reassemble, names_its_cost) {

@@ -2,6 +2,7 @@
 // The physics step put together from the small operations, each of its values kept: what the fused step must equal.
 #include <algorithm>
 
+#include "kernels/ops/add.h"
 #include "kernels/ops/complex_patch.h"
 #include "kernels/ops/data_loss.h"
 #include "kernels/ops/detector_counts.h"
@@ -10,6 +11,7 @@
 #include "kernels/ops/illuminate.h"
 #include "kernels/ops/merge.h"
 #include "kernels/ops/physics.h"
+#include "tests/support/device.h"
 
 namespace ptyfuse::tests {
 
@@ -31,7 +33,7 @@ class ComposedPhysics {
     if (merged)
       ops::merge(stream, args, object_patches, region.view());
     else
-      pad(object_patches, spec, batch);
+      pad(stream, object_patches, spec, batch);
     ops::extract(stream, std::as_const(region).view(), inputs.offsets_px, patches.view());
     const ops::Fft2 fft(stream.device(), n, n);
     const auto flat = patches.view().reshape({patterns, n, n});
@@ -42,19 +44,18 @@ class ComposedPhysics {
 
     Tensor<float> counts(stream.device(), predicted.shape(), "counts"),
         grad_nll(stream.device(), counts.shape(), "nll"), grad_mae(stream.device(), counts.shape(), "mae");
-    for (int64_t i = 0; i < counts.elements(); ++i) {
-      const float amplitude = inputs.measured_scale * inputs.measured.data()[i];
-      counts.data()[i] = amplitude * amplitude;
-    }
+    std::vector<float> squares(static_cast<size_t>(counts.elements()));
+    copy_to_host(stream, squares.data(), inputs.measured, counts.elements());
+    for (float& v : squares) v = inputs.measured_scale * v * (inputs.measured_scale * v);
+    copy_to_device(stream, counts.view(), squares.data(), counts.elements());
     result.nll =
         ops::poisson_nll(stream, predicted.view(), counts.view(), inputs.mask, inputs.nll_weight, grad_nll.view());
     result.mae =
         ops::amplitude_mae(stream, predicted.view(), counts.view(), inputs.mask, inputs.mae_weight, grad_mae.view());
     result.loss = inputs.nll_weight * result.nll + inputs.mae_weight * result.mae;
-    for (int64_t i = 0; i < counts.elements(); ++i) {
-      grad_nll.data()[i] += grad_mae.data()[i];
-      result.grad_log_scale += 2.0 * predicted.data()[i] * grad_nll.data()[i];
-    }
+    ops::add(stream, std::as_const(grad_mae).view(), grad_nll.view());
+    const auto slopes = download(stream, grad_nll), rates = download(stream, predicted);
+    for (size_t i = 0; i < slopes.size(); ++i) result.grad_log_scale += 2.0 * rates[i] * slopes[i];
 
     Tensor<complex64> grad_field(stream.device(), far_field.shape(), "gradient"),
         grad_patches(stream.device(), patches.shape(), "gradient"),
@@ -66,7 +67,7 @@ class ComposedPhysics {
     if (merged)
       ops::merge_adjoint(stream, args, grad_region.view(), grad_object.view());
     else
-      trim(grad_region, spec, batch);
+      trim(stream, grad_region, spec, batch);
   }
 
   Tensor<complex64> region, patches, exit_waves, far_field;
@@ -75,19 +76,25 @@ class ComposedPhysics {
   ops::PhysicsResult result;
 
  private:
-  void pad(TensorView<const complex64> object, const ops::PhysicsSpec& spec, int64_t batch) {
+  void pad(Stream& stream, TensorView<const complex64> object, const ops::PhysicsSpec& spec, int64_t batch) {
     const int64_t margin = (spec.canvas - spec.side) / 2;
-    std::fill_n(region.data(), region.elements(), complex64{});
+    std::vector<complex64> one(static_cast<size_t>(object.elements())), padded(static_cast<size_t>(region.elements()));
+    copy_to_host(stream, one.data(), object, object.elements());
+    const TensorView<complex64> from(one.data(), object.shape()), to(padded.data(), region.shape());
     for (int64_t b = 0; b < batch; ++b)
       for (int64_t y = 0; y < spec.side; ++y)
-        for (int64_t x = 0; x < spec.side; ++x) region.view()(b, y + margin, x + margin) = object(b, 0, y, x);
+        for (int64_t x = 0; x < spec.side; ++x) to(b, y + margin, x + margin) = from(b, 0, y, x);
+    copy_to_device(stream, region.view(), padded.data(), region.elements());
   }
-  void trim(const Tensor<complex64>& grad_region, const ops::PhysicsSpec& spec, int64_t batch) {
+  void trim(Stream& stream, const Tensor<complex64>& grad_region, const ops::PhysicsSpec& spec, int64_t batch) {
     const int64_t margin = (spec.canvas - spec.side) / 2;
+    const HostCopy from(stream, grad_region);
+    std::vector<complex64> trimmed(static_cast<size_t>(grad_object.elements()));
+    const TensorView<complex64> to(trimmed.data(), grad_object.shape());
     for (int64_t b = 0; b < batch; ++b)
       for (int64_t y = 0; y < spec.side; ++y)
-        for (int64_t x = 0; x < spec.side; ++x)
-          grad_object.view()(b, 0, y, x) = grad_region.view()(b, y + margin, x + margin);
+        for (int64_t x = 0; x < spec.side; ++x) to(b, 0, y, x) = from(b, y + margin, x + margin);
+    copy_to_device(stream, grad_object.view(), trimmed.data(), grad_object.elements());
   }
 };
 
