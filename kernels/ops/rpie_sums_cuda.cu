@@ -96,8 +96,9 @@ __global__ void __launch_bounds__(tile_threads) update_object_kernel(UpdateArgs 
   // With beta 0 nothing keeps the divisor from 0 where no probe reaches: there is no step to take there.
   const float larger = sum < args.peak ? args.peak : sum, divisor = (1 - args.beta) * sum + args.beta * larger;
   const float step = divisor > 0 ? 1 / divisor : 0.0F;
-  float2& pixel = args.object[y * f.width + x];
-  pixel = make_float2(pixel.x + numerator.x * step, pixel.y + numerator.y * step);
+  float2* const pixel = args.object + y * f.width + x;
+  const float2 before = *pixel;
+  *pixel = make_float2(before.x + numerator.x * step, before.y + numerator.y * step);
 }
 
 struct PeakArgs {

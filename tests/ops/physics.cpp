@@ -462,9 +462,10 @@ TEST(physics, refuses_what_does_not_fit) {
   EXPECT_EQ(run([](Scene& s) { s.inputs.weight = {}; }), "physics: weight is [], expected [16, 16]");
   EXPECT_EQ(run([](Scene& s) { s.inputs.probe = s.inputs.probe.slice(0, 0, 0); }),
             "physics: probe is [0, 16, 16], expected [1, 16, 16]");
-  if (fine.stream.device().kind() == DeviceKind::cpu)
+  if (fine.stream.device().kind() == DeviceKind::cpu) {
     EXPECT_EQ(run([](Scene& s) { s.edit(s.offsets_px, [](auto& values) { values[3] = NAN; }); }),
               "physics: offsets_px is not finite at element 3 of [2, 4, 2]");
+  }
   Scene s(cases[0]);
   ops::Physics physics(s.stream.device(), s.spec);
   EXPECT_EQ(error_message([&] { physics.run(s.stream, s.inputs, s.image_view(s.grad_amplitude), {}); }),
