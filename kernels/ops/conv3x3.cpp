@@ -1,6 +1,7 @@
 #include "kernels/ops/conv3x3.h"
 
 #include "kernels/ops/conv3x3_body.h"
+#include "kernels/ops/dispatch.h"
 
 namespace ptyfuse::ops {
 namespace {
@@ -10,6 +11,7 @@ std::unique_ptr<Conv3x3Body> make_body(const Device& device, const Conv3x3Spec& 
   switch (device.kind()) {
     case DeviceKind::cpu:
       return cpu::make_conv3x3(device, spec, training, std::move(scratch));
+      PTYFUSE_ON_CUDA(cuda::make_conv3x3(device, spec, training, std::move(scratch)));
   }
   throw Error(ErrorKind::device, "conv3x3: unknown device");
 }

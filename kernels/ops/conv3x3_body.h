@@ -21,5 +21,9 @@ namespace cpu {
 std::unique_ptr<Conv3x3Body> make_conv3x3(const Device& device, const Conv3x3Spec& spec, bool training,
                                           std::shared_ptr<Conv3x3Scratch> scratch);
 }
+namespace cuda {
+std::unique_ptr<Conv3x3Body> make_conv3x3(const Device& device, const Conv3x3Spec& spec, bool training,
+                                          std::shared_ptr<Conv3x3Scratch> scratch);
+}
 
 }  // namespace ptyfuse::ops
