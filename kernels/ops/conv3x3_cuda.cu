@@ -1,6 +1,8 @@
 // The CUDA convolution's body: memory, and which kernels a call consists of.
 #include "kernels/ops/conv3x3_cuda.h"
 
+#include <algorithm>
+
 #include "kernels/ops/conv3x3_body.h"
 
 namespace ptyfuse::ops::cuda {
@@ -55,7 +57,7 @@ class CudaConv3x3 final : public Conv3x3Body {
     turned_ = Buffer(device, conv_packed_bytes(spec.out_channels, spec.in_channels, spec.precision),
                      "turned weights of a convolution");
     if (scratch_ == nullptr) scratch_ = std::make_shared<Conv3x3Scratch>(device);
-    scratch_->reserve(conv_partial_bytes(patches(spec.batch), spec.in_channels, spec.out_channels));
+    scratch_->reserve(conv_partial_bytes(patches(spec.batch), spec.in_channels, spec.out_channels, spec.precision));
   }
 
   void set_weights(Stream& stream, TensorView<const float> weights, TensorView<const float> bias) override {

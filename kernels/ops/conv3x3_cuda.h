@@ -83,6 +83,6 @@ struct ConvWeightsArgs {
   bool upsampled = false;
 };
 void conv_weight_gradient(Stream& stream, const ConvWeightsArgs& args, Precision precision);
-int64_t conv_partial_bytes(const ConvPatches& patches, int64_t in_channels, int64_t out_channels);
+int64_t conv_partial_bytes(const ConvPatches& patches, int64_t in_channels, int64_t out_channels, Precision precision);
 
 }  // namespace ptyfuse::ops::cuda

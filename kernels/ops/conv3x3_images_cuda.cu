@@ -1,8 +1,8 @@
 // Forward, and the gradient of the input: one implicit product of pixels by output channels over channels by taps.
 //
-// A block computes 4 patches of 8 x 8 pixels by 16, 32 or 64 columns (output channels); a warp one patch by 16 or 32
-// columns. For every 16 channels of the input the block converts its patches with their border of one pixel to bfloat16
-// planes in shared memory, once for all nine taps, and takes the weights of a column of taps (kx) at a time by
+// A block computes 3 or 4 patches of 8 x 8 pixels by 16, 32 or 64 columns (output channels); a warp one patch by 16 or
+// 32 columns. For every 16 channels of the input the block converts its patches with their border of one pixel to
+// bfloat16 planes in shared memory, once for all nine taps, and takes the weights of a column of taps (kx) at a time by
 // cp.async. A warp loads the ten rows of its patch at offset kx once and multiplies them by three taps (ky): the rows
 // 2m + ky, 2m + ky + 1 of 8 pixels are the 16 rows of its m-th product. While it multiplies, the next channels are
 // already on their way: a third of them is fetched to registers before each kx, and stored behind it.
@@ -12,21 +12,25 @@
 namespace ptyfuse::ops::cuda {
 namespace {
 
-constexpr int patches_of_block = 4;
-constexpr int block_pixels = patches_of_block * halo_pixels;
 constexpr int units = conv_chunk / 8;  // of 16 bytes, of a pixel or a column of weights
 constexpr int row_bytes = 16 * units;  // of these
-constexpr int fours_of_block = block_pixels * conv_chunk / 4;
 constexpr int weight_stages = 3;
 
-template <int kPlanes, int kColumns>
-struct Shared {
-  static constexpr int image_plane = block_pixels * row_bytes;
-  static constexpr int weight_tap = kColumns * row_bytes;
-  static constexpr int weight_plane = 3 * weight_tap;
-  alignas(128) unsigned char image[2][kPlanes * image_plane];
-  alignas(128) unsigned char weights[weight_stages][kPlanes * weight_plane];
-  int pixel[block_pixels];  // of the source, counted from the block's first image; -1: outside
+template <int kPlanes, int kWarpsN, int kTilesN, bool kBackward>
+struct Tile {
+  // With six warps of up to 168 registers, a multiprocessor holds two blocks; with eight, for four patches, one.
+  static constexpr int patches = kWarpsN == 2 ? 3 : 4;
+  static constexpr int threads = 32 * patches * kWarpsN, columns = 8 * kTilesN * kWarpsN;
+  // Blocks of a multiprocessor. Three planes and staged gates do not fit into 168 registers.
+  static constexpr int least_blocks = kPlanes == 1 ? (kWarpsN == 2 ? 2 : 3) : (kWarpsN == 2 && kBackward ? 1 : 2);
+  static constexpr int pixels = patches * halo_pixels, fours = pixels * conv_chunk / 4;
+  static constexpr int image_plane = pixels * row_bytes;
+  static constexpr int weight_tap = columns * row_bytes, weight_plane = 3 * weight_tap;
+  struct Shared {
+    alignas(128) unsigned char image[2][kPlanes * image_plane];
+    alignas(128) unsigned char weights[weight_stages][kPlanes * weight_plane];
+    int pixel[pixels];  // of the source, counted from the block's first image; -1: outside
+  };
 };
 
 struct PatchPlace {
@@ -40,23 +44,23 @@ __device__ __forceinline__ PatchPlace place_of(const ConvPatches& patches, int64
 }
 
 template <int kPlanes, int kWarpsN, int kTilesN, bool kBackward>
-__global__ void __launch_bounds__(32 * patches_of_block * kWarpsN)
+__global__ void __launch_bounds__(Tile<kPlanes, kWarpsN, kTilesN, kBackward>::threads,
+                                  Tile<kPlanes, kWarpsN, kTilesN, kBackward>::least_blocks)
     convolve(const ConvImagesArgs args, const int column_blocks) {
-  constexpr int threads = 32 * patches_of_block * kWarpsN, columns = 8 * kTilesN * kWarpsN;
-  constexpr int rounds = (fours_of_block + threads - 1) / threads, rounds_of_step = (rounds + 2) / 3;
-  using Layout = Shared<kPlanes, columns>;
-  Layout& shared = *dynamic_smem<Layout>();
+  using T = Tile<kPlanes, kWarpsN, kTilesN, kBackward>;
+  constexpr int threads = T::threads, columns = T::columns;
+  constexpr int rounds = (T::fours + threads - 1) / threads, rounds_of_step = (rounds + 2) / 3;
+  auto& shared = *dynamic_smem<typename T::Shared>();
 
   const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
   const int column_block = static_cast<int>(blockIdx.x % static_cast<unsigned>(column_blocks));
-  const int64_t first_patch =
-      static_cast<int64_t>(blockIdx.x / static_cast<unsigned>(column_blocks)) * patches_of_block;
+  const int64_t first_patch = static_cast<int64_t>(blockIdx.x / static_cast<unsigned>(column_blocks)) * T::patches;
   const int64_t first_image = first_patch / args.patches.per_image;
   const int shrink = !kBackward && args.upsampled ? 1 : 0;
   const int source_height = args.patches.height >> shrink, source_width = args.patches.width >> shrink;
   const int chunks = (args.in.channels + conv_chunk - 1) / conv_chunk, steps = 3 * chunks;
 
-  for (int i = thread; i < block_pixels; i += threads) {
+  for (int i = thread; i < T::pixels; i += threads) {
     const int64_t patch = first_patch + i / halo_pixels;
     int pixel = -1;
     if (patch < args.patches.count) {
@@ -75,18 +79,18 @@ __global__ void __launch_bounds__(32 * patches_of_block * kWarpsN)
 
   const auto fetch = [&](FourChannels<kBackward>& four, int chunk, int round) {
     const int i = thread + round * threads;
-    if (i < fours_of_block)
+    if (i < T::fours)
       four.fetch(source, shared.pixel[i / (conv_chunk / 4)], chunk * conv_chunk + i % (conv_chunk / 4) * 4);
   };
   const auto store = [&](const FourChannels<kBackward>& four, int chunk, int round) {
     const int i = thread + round * threads, pixel = i / (conv_chunk / 4);
-    if (i < fours_of_block)
+    if (i < T::fours)
       store_four<kPlanes>(
           shared.image[chunk % 2] + offset_of_four<units>(pixel, pixel % halo_side, i % (conv_chunk / 4)),
-          Layout::image_plane, four);
+          T::image_plane, four);
   };
   const auto copy_weights = [&](int step) {
-    constexpr int pieces = kPlanes * Layout::weight_plane / 16;
+    constexpr int pieces = kPlanes * T::weight_plane / 16;
     const auto* from = reinterpret_cast<const unsigned char*>(args.weights) +
                        (static_cast<int64_t>(column_block) * steps + step) * pieces * 16;
     if (step < steps)
@@ -107,7 +111,7 @@ __global__ void __launch_bounds__(32 * patches_of_block * kWarpsN)
 
   // ldmatrix: lanes 8i .. 8i+7 give the rows of matrix i. Of images: (row, unit) = (r, 0), (r+1, 0), (r, 1), (r+1, 1);
   // of weights: (columns, unit) = (c, 0), (c, 1), (c+8, 0), (c+8, 1).
-  const int patch = warp % patches_of_block, first_column = warp / patches_of_block * 8 * kTilesN;
+  const int patch = warp % T::patches, first_column = warp / T::patches * 8 * kTilesN;
   const int matrix = lane / 8, member = lane % 8;
   const int weight_column = first_column + matrix / 2 * 8 + member;
   const int weight_offset = weight_column * row_bytes + unit_at<units>(weight_column, matrix % 2) * 16;
@@ -154,14 +158,14 @@ __global__ void __launch_bounds__(32 * patches_of_block * kWarpsN)
             for (int p = 0; p < kPlanes; ++p)
 #pragma unroll
               for (int m = 0; m < 4; ++m)
-                ldmatrix<4>(a[p][m], image + p * Layout::image_plane + (2 * m + ky) * (halo_side * row_bytes));
+                ldmatrix<4>(a[p][m], image + p * T::image_plane + (2 * m + ky) * (halo_side * row_bytes));
           }
 #pragma unroll
           for (int n = 0; n < kTilesN; n += 2) {
             uint32_t loaded[kPlanes][4];
 #pragma unroll
             for (int p = 0; p < kPlanes; ++p)
-              ldmatrix<4>(loaded[p], weights + p * Layout::weight_plane + ky * Layout::weight_tap + n * 8 * row_bytes);
+              ldmatrix<4>(loaded[p], weights + p * T::weight_plane + ky * T::weight_tap + n * 8 * row_bytes);
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
               uint32_t b[kPlanes][2];
@@ -235,12 +239,11 @@ __global__ void __launch_bounds__(32 * patches_of_block * kWarpsN)
 
 template <int kPlanes, int kWarpsN, int kTilesN, bool kBackward>
 void launch_tiles(Stream& stream, const ConvImagesArgs& args) {
-  constexpr int columns = 8 * kTilesN * kWarpsN;
-  const int64_t column_blocks = (args.out_channels + columns - 1) / columns;
-  const int64_t blocks = (args.patches.count + patches_of_block - 1) / patches_of_block * column_blocks;
-  launch(convolve<kPlanes, kWarpsN, kTilesN, kBackward>, dim3(static_cast<unsigned>(blocks)),
-         dim3(32 * patches_of_block * kWarpsN), sizeof(Shared<kPlanes, columns>),
-         stream)(args, static_cast<int>(column_blocks));
+  using T = Tile<kPlanes, kWarpsN, kTilesN, kBackward>;
+  const int64_t column_blocks = (args.out_channels + T::columns - 1) / T::columns;
+  const int64_t blocks = (args.patches.count + T::patches - 1) / T::patches * column_blocks;
+  launch(convolve<kPlanes, kWarpsN, kTilesN, kBackward>, dim3(static_cast<unsigned>(blocks)), dim3(T::threads),
+         sizeof(typename T::Shared), stream)(args, static_cast<int>(column_blocks));
 }
 
 template <int kPlanes, bool kBackward>

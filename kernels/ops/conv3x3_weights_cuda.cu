@@ -32,14 +32,14 @@ struct Runs {
   }
 };
 
-int in_tile_of(int64_t in_channels) {
-  return in_channels <= 16 ? 16 : 32;
+int in_tile_of(int64_t in_channels, Precision precision) {
+  return in_channels <= 16 || precision == Precision::fp32 ? 16 : 32;
 }
 int out_tile_of(int64_t out_channels) {
   return out_channels <= 32 ? 32 : 64;
 }
-Runs runs_of(const ConvPatches& patches, int64_t in_channels, int64_t out_channels) {
-  return {patches.count, in_channels, out_channels, in_tile_of(in_channels), out_tile_of(out_channels)};
+Runs runs_of(const ConvPatches& patches, int64_t in_channels, int64_t out_channels, Precision precision) {
+  return {patches.count, in_channels, out_channels, in_tile_of(in_channels, precision), out_tile_of(out_channels)};
 }
 
 // --- Packing. A block packs a column of taps (kx) of one chunk for one column block.
@@ -111,7 +111,7 @@ __device__ __forceinline__ float as_multiplied(float value) {
 }
 
 template <int kPlanes, int kTilesM, int kWarpsN>
-__global__ void __launch_bounds__(96 * kWarpsN) sum_products(const ConvWeightsArgs args, const Runs runs) {
+__global__ void __launch_bounds__(96 * kWarpsN, 2) sum_products(const ConvWeightsArgs args, const Runs runs) {
   using Layout = Shared<kPlanes, kTilesM, kWarpsN>;
   constexpr int threads = Layout::threads;
   constexpr int in_fours = halo_pixels * Layout::in_channels / 4, out_fours = patch_pixels * Layout::out_channels / 4;
@@ -353,13 +353,10 @@ void launch_products(Stream& stream, const ConvWeightsArgs& args, const Runs& ru
          sizeof(Layout), stream)(args, runs);
 }
 
-template <int kPlanes>
-void choose_tile(Stream& stream, const ConvWeightsArgs& args, const Runs& runs) {
-  const bool narrow_in = in_tile_of(args.in.channels) == 16, narrow_out = out_tile_of(args.grad_out.channels) == 32;
-  if (narrow_in && narrow_out) return launch_products<kPlanes, 1, 1>(stream, args, runs);
-  if (narrow_in) return launch_products<kPlanes, 1, 2>(stream, args, runs);
-  if (narrow_out) return launch_products<kPlanes, 2, 1>(stream, args, runs);
-  launch_products<kPlanes, 2, 2>(stream, args, runs);
+template <int kPlanes, int kTilesM>
+void choose_out_tile(Stream& stream, const ConvWeightsArgs& args, const Runs& runs) {
+  if (out_tile_of(args.grad_out.channels) == 32) return launch_products<kPlanes, kTilesM, 1>(stream, args, runs);
+  launch_products<kPlanes, kTilesM, 2>(stream, args, runs);
 }
 
 }  // namespace
@@ -376,13 +373,17 @@ void conv_pack(Stream& stream, const ConvPackArgs& args, Precision precision) {
 }
 
 void conv_weight_gradient(Stream& stream, const ConvWeightsArgs& args, Precision precision) {
-  const Runs runs = runs_of(args.patches, args.in.channels, args.grad_out.channels);
+  const Runs runs = runs_of(args.patches, args.in.channels, args.grad_out.channels, precision);
   switch (precision) {
     case Precision::bf16:
-      choose_tile<1>(stream, args, runs);
+      if (in_tile_of(args.in.channels, precision) == 16)
+        choose_out_tile<1, 1>(stream, args, runs);
+      else
+        choose_out_tile<1, 2>(stream, args, runs);
       break;
     case Precision::fp32:
-      choose_tile<3>(stream, args, runs);
+      // Its three planes and six products fill the registers with 16 input channels.
+      choose_out_tile<3, 1>(stream, args, runs);
       break;
   }
   const int64_t elements = partial_rows(args.in.channels) * args.grad_out.channels;
@@ -390,8 +391,8 @@ void conv_weight_gradient(Stream& stream, const ConvWeightsArgs& args, Precision
          static_cast<int64_t>(sizeof(float)) * 32 * reduce_warps, stream)(args, runs.count);
 }
 
-int64_t conv_partial_bytes(const ConvPatches& patches, int64_t in_channels, int64_t out_channels) {
-  return runs_of(patches, in_channels, out_channels).count * partial_rows(in_channels) * out_channels *
+int64_t conv_partial_bytes(const ConvPatches& patches, int64_t in_channels, int64_t out_channels, Precision precision) {
+  return runs_of(patches, in_channels, out_channels, precision).count * partial_rows(in_channels) * out_channels *
          static_cast<int64_t>(sizeof(float));
 }
 
