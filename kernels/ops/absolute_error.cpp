@@ -1,6 +1,8 @@
 #include "kernels/ops/absolute_error.h"
 
+#include "kernels/ops/absolute_error_cuda.h"
 #include "kernels/ops/argument_checks.h"
+#include "kernels/ops/dispatch.h"
 
 namespace ptyfuse::ops {
 namespace cpu {
@@ -16,6 +18,7 @@ double absolute_error(Stream& stream, TensorView<const float> value, TensorView<
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::absolute_error(stream, value, target, grad_value);
+      PTYFUSE_ON_CUDA(cuda::absolute_error(stream, value, target, grad_value));
   }
   return 0;
 }

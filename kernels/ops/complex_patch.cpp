@@ -2,6 +2,8 @@
 
 #include "kernels/ops/argument_checks.h"
 #include "kernels/ops/complex_patch_cpu.h"
+#include "kernels/ops/complex_patch_cuda.h"
+#include "kernels/ops/dispatch.h"
 
 namespace ptyfuse::ops {
 
@@ -13,6 +15,7 @@ void complex_patch(Stream& stream, TensorView<const float> amplitude, TensorView
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::complex_patch(stream.device(), amplitude, phase, out);
+      PTYFUSE_ON_CUDA(cuda::complex_patch(stream, amplitude, phase, out));
   }
 }
 
@@ -27,6 +30,7 @@ void complex_patch_backward(Stream& stream, TensorView<const float> amplitude, T
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::complex_patch_backward(stream.device(), amplitude, phase, grad_out, grad_amplitude, grad_phase);
+      PTYFUSE_ON_CUDA(cuda::complex_patch_backward(stream, amplitude, phase, grad_out, grad_amplitude, grad_phase));
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include "kernels/ops/argument_checks.h"
 #include "kernels/ops/data_loss_cpu.h"
+#include "kernels/ops/data_loss_cuda.h"
+#include "kernels/ops/dispatch.h"
 
 namespace ptyfuse::ops {
 namespace {
@@ -23,6 +25,7 @@ double poisson_nll(Stream& stream, TensorView<const float> predicted, TensorView
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::poisson_nll(stream.device(), predicted, measured, mask, weight, grad_predicted);
+      PTYFUSE_ON_CUDA(cuda::poisson_nll(stream, predicted, measured, mask, weight, grad_predicted));
   }
   return 0;
 }
@@ -33,6 +36,7 @@ double amplitude_mae(Stream& stream, TensorView<const float> predicted, TensorVi
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::amplitude_mae(stream.device(), predicted, measured, mask, weight, grad_predicted);
+      PTYFUSE_ON_CUDA(cuda::amplitude_mae(stream, predicted, measured, mask, weight, grad_predicted));
   }
   return 0;
 }

@@ -2,6 +2,8 @@
 
 #include "kernels/ops/argument_checks.h"
 #include "kernels/ops/detector_counts_cpu.h"
+#include "kernels/ops/detector_counts_cuda.h"
+#include "kernels/ops/dispatch.h"
 
 namespace ptyfuse::ops {
 namespace {
@@ -19,6 +21,7 @@ void detector_counts(Stream& stream, TensorView<const complex64> far_field, floa
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::detector_counts(stream.device(), far_field, log_scale, counts);
+      PTYFUSE_ON_CUDA(cuda::detector_counts(stream, far_field, log_scale, counts));
   }
 }
 
@@ -29,6 +32,7 @@ void detector_counts_backward(Stream& stream, TensorView<const complex64> far_fi
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::detector_counts_backward(stream.device(), far_field, log_scale, grad_counts, grad_far_field);
+      PTYFUSE_ON_CUDA(cuda::detector_counts_backward(stream, far_field, log_scale, grad_counts, grad_far_field));
   }
 }
 

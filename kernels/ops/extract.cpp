@@ -1,7 +1,9 @@
 #include "kernels/ops/extract.h"
 
 #include "kernels/ops/argument_checks.h"
+#include "kernels/ops/dispatch.h"
 #include "kernels/ops/extract_cpu.h"
+#include "kernels/ops/extract_cuda.h"
 
 namespace ptyfuse::ops {
 namespace {
@@ -29,6 +31,7 @@ void extract(Stream& stream, TensorView<const complex64> region, TensorView<cons
     case DeviceKind::cpu:
       require_finite("extract", "offsets_px", offsets_px);
       return cpu::extract(stream.device(), region, offsets_px, patches);
+      PTYFUSE_ON_CUDA(cuda::extract(stream, region, offsets_px, patches));
   }
 }
 
@@ -41,6 +44,7 @@ void extract_adjoint(Stream& stream, TensorView<const complex64> grad_patches, T
     case DeviceKind::cpu:
       require_finite("extract_adjoint", "offsets_px", offsets_px);
       return cpu::extract_adjoint(stream.device(), grad_patches, offsets_px, grad_region);
+      PTYFUSE_ON_CUDA(cuda::extract_adjoint(stream, grad_patches, offsets_px, grad_region));
   }
 }
 

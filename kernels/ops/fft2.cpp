@@ -3,7 +3,11 @@
 #include <cmath>
 
 #include "kernels/ops/argument_checks.h"
+#include "kernels/ops/dispatch.h"
 #include "kernels/ops/fft2_cpu.h"
+#ifdef PTYFUSE_CUDA
+#include "kernels/ops/fft2_cuda.h"
+#endif
 
 namespace ptyfuse::ops {
 
@@ -12,11 +16,20 @@ struct Fft2::Impl {
     switch (device.kind()) {
       case DeviceKind::cpu:
         cpu_body = std::make_unique<cpu::Fft2>(device, height, width);
+        return;
+#ifdef PTYFUSE_CUDA
+      case DeviceKind::cuda:
+        cuda_body = std::make_unique<cuda::Fft2>(device, height, width);
+        return;
+#endif
     }
   }
   Device device;
   int64_t height, width;
   std::unique_ptr<cpu::Fft2> cpu_body;
+#ifdef PTYFUSE_CUDA
+  std::unique_ptr<cuda::Fft2> cuda_body;
+#endif
 };
 
 Fft2::Fft2(const Device& device, int64_t height, int64_t width) {
@@ -45,6 +58,7 @@ void Fft2::run(Stream& stream, FftDirection direction, TensorView<const complex6
   switch (impl_->device.kind()) {
     case DeviceKind::cpu:
       return impl_->cpu_body->run(direction, in, out);
+      PTYFUSE_ON_CUDA(impl_->cuda_body->run(stream, direction, in, out));
   }
 }
 

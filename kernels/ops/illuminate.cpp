@@ -1,7 +1,9 @@
 #include "kernels/ops/illuminate.h"
 
 #include "kernels/ops/argument_checks.h"
+#include "kernels/ops/dispatch.h"
 #include "kernels/ops/illuminate_cpu.h"
+#include "kernels/ops/illuminate_cuda.h"
 
 namespace ptyfuse::ops {
 namespace {
@@ -25,6 +27,7 @@ void illuminate(Stream& stream, TensorView<const complex64> patches, TensorView<
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::illuminate(stream.device(), patches, probe, exit_waves);
+      PTYFUSE_ON_CUDA(cuda::illuminate(stream, patches, probe, exit_waves));
   }
 }
 
@@ -34,6 +37,7 @@ void illuminate_adjoint(Stream& stream, TensorView<const complex64> grad_exit_wa
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::illuminate_adjoint(stream.device(), grad_exit_waves, probe, grad_patches);
+      PTYFUSE_ON_CUDA(cuda::illuminate_adjoint(stream, grad_exit_waves, probe, grad_patches));
   }
 }
 

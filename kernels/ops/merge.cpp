@@ -1,7 +1,9 @@
 #include "kernels/ops/merge.h"
 
 #include "kernels/ops/argument_checks.h"
+#include "kernels/ops/dispatch.h"
 #include "kernels/ops/merge_cpu.h"
+#include "kernels/ops/merge_cuda.h"
 
 namespace ptyfuse::ops {
 namespace {
@@ -29,6 +31,7 @@ void merge(Stream& stream, const MergeArgs& args, TensorView<const complex64> pa
     case DeviceKind::cpu:
       require_finite("merge", "offsets_px", args.offsets_px);
       return cpu::merge(stream.device(), args, patches, region);
+      PTYFUSE_ON_CUDA(cuda::merge(stream, args, patches, region));
   }
 }
 
@@ -41,6 +44,7 @@ void merge_adjoint(Stream& stream, const MergeArgs& args, TensorView<const compl
     case DeviceKind::cpu:
       require_finite("merge_adjoint", "offsets_px", args.offsets_px);
       return cpu::merge_adjoint(stream.device(), args, grad_region, grad_patches);
+      PTYFUSE_ON_CUDA(cuda::merge_adjoint(stream, args, grad_region, grad_patches));
   }
 }
 

@@ -3,10 +3,14 @@
 #include "kernels/ops/argument_checks.h"
 #include "kernels/ops/complex_patch.h"
 #include "kernels/ops/data_loss.h"
+#include "kernels/ops/dispatch.h"
 #include "kernels/ops/extract.h"
 #include "kernels/ops/fft2.h"
 #include "kernels/ops/merge.h"
 #include "kernels/ops/physics_cpu.h"
+#ifdef PTYFUSE_CUDA
+#include "kernels/ops/physics_cuda.h"
+#endif
 
 namespace ptyfuse::ops {
 
@@ -15,11 +19,20 @@ struct Physics::Impl {
     switch (device.kind()) {
       case DeviceKind::cpu:
         cpu_body = std::make_unique<cpu::Physics>(device, spec);
+        return;
+#ifdef PTYFUSE_CUDA
+      case DeviceKind::cuda:
+        cuda_body = cuda::make_physics(device, spec);
+        return;
+#endif
     }
   }
   Device device;
   PhysicsSpec spec;
   std::unique_ptr<cpu::Physics> cpu_body;
+#ifdef PTYFUSE_CUDA
+  std::unique_ptr<cuda::Physics> cuda_body;
+#endif
 };
 
 Physics::Physics(const Device& device, const PhysicsSpec& spec) {
@@ -73,6 +86,7 @@ PhysicsResult Physics::run(Stream& stream, const PhysicsInputs& inputs, TensorVi
     case DeviceKind::cpu:
       require_finite("physics", "offsets_px", inputs.offsets_px);
       return impl_->cpu_body->run(inputs, grad_amplitude, grad_phase);
+      PTYFUSE_ON_CUDA(impl_->cuda_body->run(stream, inputs, grad_amplitude, grad_phase));
   }
   return {};
 }

@@ -1,0 +1,29 @@
+#pragma once
+// The vendor's Fourier transform of image sizes that no kernel of this project takes. One body calls cuFFT
+// (fft_cuda.cu), one FFTW for the emu world (kernels/emu/fft.cpp); builds without CUDA have none.
+#include <cstdint>
+#include <memory>
+
+#include "kernels/device/device.h"
+
+namespace ptyfuse::gpu {
+
+/// Unscaled two-dimensional transforms, in place, of `batch` complex64 images [height,width] that lie one behind the
+/// other in the device's memory; zero frequency first. A plan has working memory of its own: one stream at a time.
+class FftPlan {
+ public:
+  /// Error(memory): no plan to be had. Error(shape): more than the library takes.
+  FftPlan(const Device& device, int64_t batch, int64_t height, int64_t width);
+  ~FftPlan();
+  FftPlan(FftPlan&&) noexcept;
+  FftPlan& operator=(FftPlan&&) noexcept;
+
+  int64_t batch() const;
+  void run(const Stream& stream, bool inverse, void* images) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ptyfuse::gpu

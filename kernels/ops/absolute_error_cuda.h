@@ -1,0 +1,10 @@
+#pragma once
+#include "kernels/ops/absolute_error.h"
+
+namespace ptyfuse::ops::cuda {
+
+/// As ops::absolute_error; arguments have been checked.
+double absolute_error(Stream& stream, TensorView<const float> value, TensorView<const float> target,
+                      TensorView<float> grad_value);
+
+}  // namespace ptyfuse::ops::cuda
