@@ -1,18 +1,63 @@
-// cuFFT behind FftPlan.
+// cuFFT behind FftPlan. The library, ten times as large as the program, is opened by the first plan: sizes that kernels
+// of this project transform do without it.
 #include <cufft.h>
+#include <dlfcn.h>
 
 #include "kernels/device/fft.h"
 
 namespace ptyfuse::gpu {
 namespace {
 
+std::string size_text(int64_t batch, int64_t height, int64_t width) {
+  return std::to_string(batch) + " images of " + std::to_string(height) + " x " + std::to_string(width);
+}
+
 void check(cufftResult result, int64_t batch, int64_t height, int64_t width) {
   if (result == CUFFT_SUCCESS) return;
-  const std::string what =
-      std::to_string(batch) + " images of " + std::to_string(height) + " x " + std::to_string(width);
+  const std::string what = size_text(batch, height, width);
   if (result == CUFFT_ALLOC_FAILED) throw Error(ErrorKind::memory, "fft2: no memory on the GPU to transform " + what);
   throw Error(ErrorKind::device, "fft2: cuFFT fails on " + what + " with code " + std::to_string(result));
 }
+
+// Error(device): it is not to be found, or lacks a function.
+class CuFft {
+ public:
+  CuFft() : handle_(dlopen(file().c_str(), RTLD_NOW | RTLD_LOCAL)) {
+    if (handle_ == nullptr) fail();
+    try {
+      find(plan_many, "cufftPlanMany");
+      find(destroy, "cufftDestroy");
+      find(set_stream, "cufftSetStream");
+      find(exec_c2c, "cufftExecC2C");
+    } catch (...) {
+      dlclose(handle_);
+      throw;
+    }
+  }
+  ~CuFft() { dlclose(handle_); }
+  CuFft(const CuFft&) = delete;
+  CuFft& operator=(const CuFft&) = delete;
+
+  decltype(&cufftPlanMany) plan_many;
+  decltype(&cufftDestroy) destroy;
+  decltype(&cufftSetStream) set_stream;
+  decltype(&cufftExecC2C) exec_c2c;
+
+ private:
+  static std::string file() { return "libcufft.so." + std::to_string(CUFFT_VER_MAJOR); }
+  [[noreturn]] static void fail() {
+    const char* const why = dlerror();
+    throw Error(ErrorKind::device, "fft2: images of this size need cuFFT (" + file() +
+                                       "), which cannot be opened: " + (why == nullptr ? "no reason given" : why) +
+                                       "; install CUDA's libraries, or use images of 64 x 64 or 128 x 128");
+  }
+  template <class Function>
+  void find(Function& function, const char* name) {
+    function = reinterpret_cast<Function>(dlsym(handle_, name));
+    if (function == nullptr) fail();
+  }
+  void* handle_;
+};
 
 }  // namespace
 
@@ -27,14 +72,16 @@ struct FftPlan::Impl {
     if (width > 1) extent[axes++] = static_cast<int>(width);
     if (axes == 0) return;
     Stream(device).native_handle();  // makes this GPU the thread's current one
-    check(cufftPlanMany(&plan, axes, extent, nullptr, 1, 0, nullptr, 1, 0, CUFFT_C2C, static_cast<int>(batch)), batch,
-          height, width);
+    library = std::make_unique<CuFft>();
+    check(library->plan_many(&plan, axes, extent, nullptr, 1, 0, nullptr, 1, 0, CUFFT_C2C, static_cast<int>(batch)),
+          batch, height, width);
     planned = true;
   }
   ~Impl() {
-    if (planned) cufftDestroy(plan);
+    if (planned) library->destroy(plan);
   }
   int64_t batch, height, width;
+  std::unique_ptr<CuFft> library;
   cufftHandle plan = 0;
   bool planned = false;
 };
@@ -53,8 +100,9 @@ void FftPlan::run(const Stream& stream, bool inverse, void* images) const {
   if (!impl_->planned) return;
   auto* const data = static_cast<cufftComplex*>(images);
   const auto native = static_cast<cudaStream_t>(stream.native_handle());
-  cufftResult result = cufftSetStream(impl_->plan, native);
-  if (result == CUFFT_SUCCESS) result = cufftExecC2C(impl_->plan, data, data, inverse ? CUFFT_INVERSE : CUFFT_FORWARD);
+  cufftResult result = impl_->library->set_stream(impl_->plan, native);
+  if (result == CUFFT_SUCCESS)
+    result = impl_->library->exec_c2c(impl_->plan, data, data, inverse ? CUFFT_INVERSE : CUFFT_FORWARD);
   check(result, impl_->batch, impl_->height, impl_->width);
 }
 

@@ -78,9 +78,10 @@ TEST(extract, refuses_a_region_smaller_than_a_patch) {
     return "";
   };
   EXPECT_EQ(message(in.view(), offset.view()), "extract: canvas Q = 4 for N = 6: Q - N must be even and not negative");
-  if (stream.device().kind() == DeviceKind::cpu) {
-    EXPECT_EQ(message(large.view(), infinite.view()), "extract: offsets_px is not finite at element 0 of [1, 1, 2]");
-  }
+  const std::string said = message(large.view(), infinite.view());  // a GPU does not wait to look
+  EXPECT_EQ(said, stream.device().kind() != DeviceKind::cpu
+                      ? ""
+                      : "extract: offsets_px is not finite at element 0 of [1, 1, 2]");
   EXPECT_EQ(message(large.view(), offset.view()), "");
 }
 
