@@ -98,8 +98,10 @@ TEST(buffer, says_what_the_system_does_not_hand_out) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "a sanitizer's allocator ends the process instead";
 #endif
-  EXPECT_EQ(error_message([&] { Buffer(unlimited, int64_t{1} << 60, "impossible"); }),
-            "out of memory: buffer 'impossible' needs 1099511627776 MiB; use a smaller batch");
+  EXPECT_EQ(
+      error_message([&] { Buffer(unlimited, int64_t{1} << 60, "impossible"); }),
+      "out of memory on cpu: buffer 'impossible' needs 1099511627776 MiB, this process holds 0 bytes there; use a "
+      "smaller batch");
   EXPECT_EQ(unlimited.memory_in_use_bytes(), 0);
 }
 
