@@ -32,7 +32,7 @@ class BenchCommand : public Command {
       nlohmann::ordered_json j;
       j["case"] = l.name;
       j["device"] = device.name();
-      j["device_name"] = device.cpu_features().name;
+      j["device_name"] = device.kind() == DeviceKind::cpu ? device.cpu_features().name : device.description();
       j["threads"] = device.threads();
       j["precision"] = l.precision;
       j["N"] = config_.side_px;

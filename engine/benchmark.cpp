@@ -17,6 +17,7 @@
 #include "engine/reconstructor.h"
 #include "engine/stitch.h"
 #include "engine/trainer.h"
+#include "engine/training_set.h"
 #include "engine/unet.h"
 #include "io/scan.h"
 #include "kernels/ops/adam.h"
@@ -74,12 +75,13 @@ class Bench {
     network_.side_px = c_.side_px;
     network_.gridsize = static_cast<int>(c_.gridsize);
     network_.filters_scale = c_.filters_scale;
-    network_.precision = c_.precision == PrecisionChoice::bf16 ||
-                                 (c_.precision == PrecisionChoice::automatic && device.cpu_features().amx_bf16)
-                             ? ops::Precision::bf16
-                             : ops::Precision::fp32;
+    network_.precision = c_.precision == PrecisionChoice::automatic ? quick_precision(device)
+                         : c_.precision == PrecisionChoice::bf16    ? ops::Precision::bf16
+                                                                    : ops::Precision::fp32;
   }
 
+  /// Until everything that the cases have started is done.
+  void wait() const { stream_.synchronise(); }
   const char* precision() const { return network_.precision == ops::Precision::bf16 ? "bf16" : "fp32"; }
 
   std::vector<Case> cases() {
@@ -428,10 +430,12 @@ void run_benchmark(const Device& device, const BenchmarkConfig& config, const Ru
     if (control.stop_requested()) throw Error(ErrorKind::cancelled, "benchmark stopped");
     const Prepared prepared = c.prepare();
     for (int64_t i = 0; i < warm_up_repeats; ++i) prepared.run();
+    bench.wait();
     std::vector<double> seconds;
     for (int64_t i = 0; i < config.repeats; ++i) {
       const auto start = Clock::now();
       prepared.run();
+      bench.wait();
       seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     }
     std::sort(seconds.begin(), seconds.end());

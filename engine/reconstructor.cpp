@@ -27,10 +27,10 @@ using Clock = std::chrono::steady_clock;
 constexpr int64_t canvas_share = 2;
 
 // The network's configuration as the checkpoint states it: nothing in it is "auto" any more.
-GeneratorConfig stored_network(const TrainConfig& c, PrecisionChoice precision, const CpuFeatures& features) {
+GeneratorConfig stored_network(const TrainConfig& c, PrecisionChoice precision, const Device& device) {
   TrainConfig decided = c;
   if (precision != PrecisionChoice::automatic) decided.precision = precision;
-  return resolve_network(decided, c.side_px, 0, features, {});
+  return resolve_network(decided, c.side_px, 0, device, {});
 }
 
 int64_t image_count(const io::ScanInfo& info) {
@@ -69,7 +69,7 @@ struct Reconstructor::Impl {
         model_probe(from.probe),
         normalisation(from.normalisation),
         log_scale(from.log_scale) {
-    const GeneratorConfig shape = stored_network(train, config.precision, device.cpu_features());
+    const GeneratorConfig shape = stored_network(train, config.precision, device);
     supervised = train.method == Method::supervised;
     network = supervised ? UNet::supervised(shape) : UNet::generator(shape);
     const std::vector<float> values = flatten_weights(network, from.weights, false);

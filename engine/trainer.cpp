@@ -113,7 +113,7 @@ struct Trainer::Impl {
       probe = prepare_probe(config, choose_probe(config.probe, info));
       outside = power_outside_centre(probe);
     }
-    const GeneratorConfig shape = resolve_network(config, info.side_px, outside, device.cpu_features(), control);
+    const GeneratorConfig shape = resolve_network(config, info.side_px, outside, device, control);
     network = config.method == Method::supervised ? UNet::supervised(shape) : UNet::generator(shape);
     config.side_px = shape.side_px;
     config.gridsize = shape.gridsize;

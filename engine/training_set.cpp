@@ -65,8 +65,13 @@ Scales make_scales(const std::string& path, io::Domain domain, int64_t side_px, 
   return s;
 }
 
+ops::Precision quick_precision(const Device& device) {
+  return device.kind() != DeviceKind::cpu || device.cpu_features().amx_bf16 ? ops::Precision::bf16
+                                                                            : ops::Precision::fp32;
+}
+
 GeneratorConfig resolve_network(const TrainConfig& config, int64_t scan_side_px, double power_outside,
-                                const CpuFeatures& features, const RunControl& control) {
+                                const Device& device, const RunControl& control) {
   if (config.side_px != 0 && config.side_px != scan_side_px)
     throw Error(ErrorKind::shape,
                 fmt::format("--N {}: the scan's patterns have {} pixels", config.side_px, scan_side_px));
@@ -90,14 +95,14 @@ GeneratorConfig resolve_network(const TrainConfig& config, int64_t scan_side_px,
     throw UsageError("--network shared gives each member a patch of its own; it needs --object-big on");
   switch (config.precision) {
     case PrecisionChoice::automatic:
-      network.precision = features.amx_bf16 ? ops::Precision::bf16 : ops::Precision::fp32;
+      network.precision = quick_precision(device);
       break;
     case PrecisionChoice::fp32:
       network.precision = ops::Precision::fp32;
       break;
     case PrecisionChoice::bf16:
       network.precision = ops::Precision::bf16;
-      if (!features.amx_bf16)
+      if (quick_precision(device) != ops::Precision::bf16)
         control.say("precision bf16: this processor has no AMX, so bf16 is emulated and slower than fp32");
       break;
   }

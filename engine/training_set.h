@@ -25,11 +25,15 @@ struct Scales {
 /// amplitude data without photons (names --photons). `path` is the scan's, for messages.
 Scales make_scales(const std::string& path, io::Domain domain, int64_t side_px, double mean_power, double photons);
 
+/// What `auto` means for the convolutions' arithmetic: bf16 where the device is quick at it (a GPU, a processor with
+/// AMX), else float32.
+ops::Precision quick_precision(const Device& device);
+
 /// The network's configuration for a scan: sides, `auto` decided, precision chosen.
 /// power_outside: share of the probe's power outside the central square. Error(shape): settings that do not go
 /// together.
 GeneratorConfig resolve_network(const TrainConfig& config, int64_t scan_side_px, double power_outside,
-                                const CpuFeatures& features, const RunControl& control);
+                                const Device& device, const RunControl& control);
 
 /// The probe scaled as config.probe_scale says, then cut to its support where config.probe_mask says so.
 io::ComplexImage prepare_probe(const TrainConfig& config, io::ComplexImage probe);
