@@ -201,6 +201,7 @@ void Tape::Impl::place() {
     const Node& node = *steps[s].node;
     const std::vector<ValueId> outputs = node.outputs(), saved = node.backward_reads();
     for (const ValueId v : outputs) touch(value_life[static_cast<size_t>(v.index)], forward_position(s));
+    for (const ValueId v : node.early_outputs()) touch(value_life[static_cast<size_t>(v.index)], forward_position(s));
     for (const Reading& r : steps[s].reads)
       touch(value_life[static_cast<size_t>(at(r.value).root)], forward_position(s));
     if (!steps[s].runs_backward) continue;
@@ -315,6 +316,7 @@ void Tape::add(std::unique_ptr<Node> node) {
   impl_->require_recording();
   for (const ValueId v : node->inputs()) impl_->checked(v);
   for (const ValueId v : node->outputs()) impl_->checked(v);
+  for (const ValueId v : node->early_outputs()) impl_->checked(v);
   impl_->step_of[node.get()] = static_cast<int>(impl_->steps.size());
   Step step;
   step.node = std::move(node);

@@ -32,6 +32,8 @@ class Node {
   virtual std::vector<ValueId> outputs() const = 0;
   /// Values (inputs or outputs) whose contents backward reads; they are kept until then.
   virtual std::vector<ValueId> backward_reads() const = 0;
+  /// Outputs of later nodes that this one's forward() writes already.
+  virtual std::vector<ValueId> early_outputs() const { return {}; }
   /// Takes the node's own memory; called once, at the end of Tape::plan().
   virtual void prepare(const Tape& /*tape*/) {}
   virtual void forward(Stream& stream, const Tape& tape) = 0;

@@ -68,7 +68,8 @@ std::string indexed(const std::string& prefix, size_t stage) {
 /// The network as a walk over its layers. The walk is written once, for whoever wants to know the layers: `Walker`
 /// gives
 ///   Handle conv(name, Handle in, out_channels, ConvActivation, bool input_upsampled)
-///   Handle pool(Handle), Handle channels(Handle, begin, end), int64_t width(Handle)
+///   Handle conv_and_pool(name, Handle in, out_channels, ConvActivation)
+///   Handle channels(Handle, begin, end), int64_t width(Handle)
 ///   Handle head(HeadSpec, Handle centre, const Handle* border, bool padded)
 template <class Walker>
 class Walk {
@@ -79,12 +80,16 @@ class Walk {
 
   std::pair<Handle, Handle> run(Handle x) {
     for (size_t stage = 0; stage < widths_.encoder.size(); ++stage)
-      x = walker_.pool(pair(indexed("enc", stage), x, widths_.encoder[stage], false));
+      x = encoder_stage(indexed("enc", stage), x, widths_.encoder[stage]);
     const Handle amplitude = decoder("amp", x, amplitude_activation(config_.amplitude));
     return {amplitude, decoder("phase", x, ops::HeadActivation::pi_tanh)};
   }
 
  private:
+  Handle encoder_stage(const std::string& prefix, Handle in, int64_t width) {
+    const Handle first = walker_.conv(prefix + ".conv0", in, width, ops::ConvActivation::relu, false);
+    return walker_.conv_and_pool(prefix + ".conv1", first, width, ops::ConvActivation::relu);
+  }
   Handle pair(const std::string& prefix, Handle in, int64_t width, bool input_upsampled) {
     const Handle first = walker_.conv(prefix + ".conv0", in, width, ops::ConvActivation::relu, input_upsampled);
     return walker_.conv(prefix + ".conv1", first, width, ops::ConvActivation::relu, false);
@@ -133,7 +138,9 @@ struct Layout {
     push(name + "/bias", {out});
     return out;
   }
-  Handle pool(Handle in) { return in; }
+  Handle conv_and_pool(const std::string& name, Handle in, int64_t out, ops::ConvActivation activation) {
+    return conv(name, in, out, activation, false);
+  }
   Handle channels(Handle, int64_t begin, int64_t end) { return end - begin; }
   int64_t width(Handle in) { return in; }
   Handle head(const ops::HeadSpec&, Handle centre, const Handle*, bool) { return centre; }
@@ -160,7 +167,11 @@ struct Recorder {
     const Handle bias = parameter();
     return autodiff::conv3x3(tape, in, kernel, bias, activation, precision, input_upsampled);
   }
-  Handle pool(Handle in) { return autodiff::max_pool2(tape, in); }
+  Handle conv_and_pool(const std::string&, Handle in, int64_t, ops::ConvActivation activation) {
+    const Handle kernel = parameter();
+    const Handle bias = parameter();
+    return autodiff::conv3x3_and_pool(tape, in, kernel, bias, activation, precision);
+  }
   Handle channels(Handle in, int64_t begin, int64_t end) { return tape.channels(in, begin, end); }
   int64_t width(Handle in) { return tape.shape(in)[3]; }
   Handle head(const ops::HeadSpec& spec, Handle centre, const Handle* border, bool padded) {

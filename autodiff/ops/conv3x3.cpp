@@ -1,5 +1,6 @@
 #include <optional>
 
+#include "autodiff/ops/max_pool2_node.h"
 #include "autodiff/ops/nodes.h"
 
 namespace ptyfuse::autodiff {
@@ -7,12 +8,16 @@ namespace {
 
 class Conv3x3Node final : public Node {
  public:
-  Conv3x3Node(ValueId in, ValueId weights, ValueId bias, ValueId out, const ops::Conv3x3Spec& spec)
-      : in_(in), weights_(weights), bias_(bias), out_(out), spec_(spec) {}
+  Conv3x3Node(ValueId in, ValueId weights, ValueId bias, ValueId out, std::optional<ValueId> pooled,
+              const ops::Conv3x3Spec& spec)
+      : in_(in), weights_(weights), bias_(bias), out_(out), pooled_(pooled), spec_(spec) {}
 
   const char* name() const override { return "conv3x3"; }
   std::vector<ValueId> inputs() const override { return {in_, weights_, bias_}; }
   std::vector<ValueId> outputs() const override { return {out_}; }
+  std::vector<ValueId> early_outputs() const override {
+    return pooled_ ? std::vector<ValueId>{*pooled_} : std::vector<ValueId>{};
+  }
   std::vector<ValueId> backward_reads() const override {
     if (spec_.activation == ops::ConvActivation::none) return {in_};
     return {in_, out_};
@@ -27,7 +32,10 @@ class Conv3x3Node final : public Node {
       convolution_->set_weights(stream, tape.value(weights_), tape.value(bias_));
       packed_version_ = tape.parameters_version();
     }
-    convolution_->forward(stream, tape.value(in_), tape.value(out_));
+    if (pooled_)
+      convolution_->forward_and_pool(stream, tape.value(in_), tape.value(out_), tape.value(*pooled_));
+    else
+      convolution_->forward(stream, tape.value(in_), tape.value(out_));
   }
 
   void backward(Stream& stream, const Tape& tape) override {
@@ -39,15 +47,18 @@ class Conv3x3Node final : public Node {
 
  private:
   ValueId in_, weights_, bias_, out_;
+  std::optional<ValueId> pooled_;
   ops::Conv3x3Spec spec_;
   std::optional<ops::Conv3x3> convolution_;
   int64_t packed_version_ = -1;
 };
 
-}  // namespace
-
-ValueId conv3x3(Tape& tape, ValueId in, ValueId weights, ValueId bias, ops::ConvActivation activation,
-                ops::Precision precision, bool input_upsampled) {
+struct Recorded {
+  ops::Conv3x3Spec spec;
+  ValueId out;
+};
+Recorded output_of(Tape& tape, ValueId in, ValueId weights, ValueId bias, ops::ConvActivation activation,
+                   ops::Precision precision, bool input_upsampled) {
   const Shape& source = tape.shape(in);
   const Shape& kernel = tape.shape(weights);
   if (source.rank() != 4 || kernel.rank() != 4 || kernel[0] != 3 || kernel[1] != 3 || kernel[2] != source[3] ||
@@ -64,10 +75,26 @@ ValueId conv3x3(Tape& tape, ValueId in, ValueId weights, ValueId bias, ops::Conv
   spec.activation = activation;
   spec.precision = precision;
   spec.input_upsampled = input_upsampled;
-  const ValueId out =
-      tape.intermediate({spec.batch, spec.height, spec.width, spec.out_channels}, tape.name(weights) + " output");
-  tape.add(std::make_unique<Conv3x3Node>(in, weights, bias, out, spec));
-  return out;
+  return {spec,
+          tape.intermediate({spec.batch, spec.height, spec.width, spec.out_channels}, tape.name(weights) + " output")};
+}
+
+}  // namespace
+
+ValueId conv3x3(Tape& tape, ValueId in, ValueId weights, ValueId bias, ops::ConvActivation activation,
+                ops::Precision precision, bool input_upsampled) {
+  const Recorded made = output_of(tape, in, weights, bias, activation, precision, input_upsampled);
+  tape.add(std::make_unique<Conv3x3Node>(in, weights, bias, made.out, std::nullopt, made.spec));
+  return made.out;
+}
+
+ValueId conv3x3_and_pool(Tape& tape, ValueId in, ValueId weights, ValueId bias, ops::ConvActivation activation,
+                         ops::Precision precision) {
+  const Recorded made = output_of(tape, in, weights, bias, activation, precision, false);
+  const ValueId pooled = MaxPool2Node::output(tape, made.out);
+  tape.add(std::make_unique<Conv3x3Node>(in, weights, bias, made.out, pooled, made.spec));
+  tape.add(std::make_unique<MaxPool2Node>(made.out, pooled, true));
+  return pooled;
 }
 
 }  // namespace ptyfuse::autodiff

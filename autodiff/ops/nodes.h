@@ -12,6 +12,9 @@ namespace ptyfuse::autodiff {
 ValueId conv3x3(Tape& tape, ValueId in, ValueId weights, ValueId bias, ops::ConvActivation activation,
                 ops::Precision precision, bool input_upsampled = false);
 ValueId max_pool2(Tape& tape, ValueId in);
+/// max_pool2(conv3x3(...)), pooled by the convolution as it goes.
+ValueId conv3x3_and_pool(Tape& tape, ValueId in, ValueId weights, ValueId bias, ops::ConvActivation activation,
+                         ops::Precision precision);
 ValueId upsample2(Tape& tape, ValueId in);
 /// padded: centre is [B,N/2,N/2,C] and the output [B,N,N,C], with border [B,N,N,C] round the central square or zeros
 /// where border.index < 0. Not padded: centre is [B,N,N,C] and there is no border.

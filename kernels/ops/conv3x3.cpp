@@ -1,5 +1,6 @@
 #include "kernels/ops/conv3x3.h"
 
+#include "kernels/ops/argument_checks.h"
 #include "kernels/ops/conv3x3_body.h"
 #include "kernels/ops/dispatch.h"
 
@@ -72,6 +73,13 @@ struct Conv3x3::Impl {
                                        ", the largest it was built for");
     return batch;
   }
+  void check_forward(const Stream& stream, const TensorView<const float>& in, const TensorView<float>& out) const {
+    check_stream(stream);
+    const int64_t batch = batch_of(in);
+    check_images("in", in, in_shape(batch));
+    check_images("out", out, out_shape(batch));
+    if (!has_weights) throw_shape_error("conv3x3", "forward before set_weights");
+  }
 
   Device device;
   Conv3x3Spec spec;
@@ -102,12 +110,19 @@ void Conv3x3::set_weights(Stream& stream, TensorView<const float> weights, Tenso
 }
 
 void Conv3x3::forward(Stream& stream, TensorView<const float> in, TensorView<float> out) {
-  impl_->check_stream(stream);
-  const int64_t batch = impl_->batch_of(in);
-  check_images("in", in, impl_->in_shape(batch));
-  check_images("out", out, impl_->out_shape(batch));
-  if (!impl_->has_weights) throw_shape_error("conv3x3", "forward before set_weights");
+  impl_->check_forward(stream, in, out);
   impl_->body->forward(stream, in, out);
+}
+
+void Conv3x3::forward_and_pool(Stream& stream, TensorView<const float> in, TensorView<float> out,
+                               TensorView<float> pooled) {
+  impl_->check_forward(stream, in, out);
+  if (impl_->spec.height % 2 != 0 || impl_->spec.width % 2 != 0)
+    throw_shape_error("conv3x3", "out is " + out.shape().str() + ": expected even height and width to pool");
+  require_contiguous("conv3x3", "out", out);
+  require_dense("conv3x3", "pooled", pooled,
+                {out.extent(0), impl_->spec.height / 2, impl_->spec.width / 2, impl_->spec.out_channels});
+  impl_->body->forward_and_pool(stream, in, out, pooled);
 }
 
 void Conv3x3::backward(Stream& stream, TensorView<const float> in, TensorView<const float> out,

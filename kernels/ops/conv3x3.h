@@ -64,6 +64,8 @@ class Conv3x3 {
   void set_weights(Stream& stream, TensorView<const float> weights, TensorView<const float> bias);
 
   void forward(Stream& stream, TensorView<const float> in, TensorView<float> out);
+  /// forward(), and max_pool2(out) into pooled [B,H/2,W/2,Cout] as it goes; out and pooled contiguous, H and W even.
+  void forward_and_pool(Stream& stream, TensorView<const float> in, TensorView<float> out, TensorView<float> pooled);
 
   /// The way back. grad_out is the gradient of out; with relu, positions where out <= 0 pass nothing on (so `out` must
   /// be the output of forward; ignored without activation). grad_weights [3,3,Cin,Cout] and grad_bias [Cout] are

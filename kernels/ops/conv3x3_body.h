@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "kernels/ops/conv3x3.h"
+#include "kernels/ops/max_pool2.h"
 
 namespace ptyfuse::ops {
 
@@ -12,6 +13,11 @@ class Conv3x3Body {
   virtual ~Conv3x3Body() = default;
   virtual void set_weights(Stream& stream, TensorView<const float> weights, TensorView<const float> bias) = 0;
   virtual void forward(Stream& stream, TensorView<const float> in, TensorView<float> out) = 0;
+  virtual void forward_and_pool(Stream& stream, TensorView<const float> in, TensorView<float> out,
+                                TensorView<float> pooled) {
+    forward(stream, in, out);
+    max_pool2(stream, out, pooled);
+  }
   virtual void backward(Stream& stream, TensorView<const float> in, TensorView<const float> out,
                         TensorView<const float> grad_out, TensorView<float> grad_in, bool accumulate_grad_in,
                         TensorView<float> grad_weights, TensorView<float> grad_bias) = 0;

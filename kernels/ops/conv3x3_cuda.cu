@@ -76,15 +76,22 @@ class CudaConv3x3 final : public Conv3x3Body {
   }
 
   void forward(Stream& stream, TensorView<const float> in, TensorView<float> out) override {
+    forward_and_pool(stream, in, out, {});
+  }
+
+  void forward_and_pool(Stream& stream, TensorView<const float> in, TensorView<float> out,
+                        TensorView<float> pooled) override {
     conv_forward(stream,
                  {.in = source_of(in),
                   .weights = static_cast<const uint16_t*>(packed_.data()),
                   .bias = bias_.data(),
                   .out = out.data(),
                   .out_stride = out.stride(2),
+                  .pooled = pooled.data(),
                   .out_channels = static_cast<int>(spec_.out_channels),
                   .patches = patches(in.extent(0)),
                   .out_pairs = pairs(out),
+                  .pooled_pairs = pooled && pairs(pooled),
                   .relu = spec_.activation == ConvActivation::relu,
                   .upsampled = spec_.input_upsampled},
                  spec_.precision);

@@ -61,10 +61,12 @@ struct ConvImagesArgs {
   const uint16_t* weights = nullptr;  ///< packed
   const float* bias = nullptr;        ///< packed; null for gradients
   float* out = nullptr;
-  int64_t out_stride = 0;  ///< of pixels
+  int64_t out_stride = 0;   ///< of pixels
+  float* pooled = nullptr;  ///< forward: max-pool 2 of out [B,H/2,W/2,out_channels], H and W even; null: none
   int out_channels = 0;
   ConvPatches patches;
-  bool out_pairs = false;  ///< channels 2c, 2c + 1 are aligned to 8 bytes, and out_channels is even
+  bool out_pairs = false;     ///< channels 2c, 2c + 1 are aligned to 8 bytes, and out_channels is even
+  bool pooled_pairs = false;  ///< so are those of pooled
   bool relu = false;
   bool upsampled = false;   ///< forward: `in` has half the height and width; gradients: `out` has, by sums of 2 x 2
   bool accumulate = false;  ///< gradients: added to out

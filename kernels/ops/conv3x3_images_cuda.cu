@@ -5,9 +5,11 @@
 // bfloat16 planes in shared memory, once for all nine taps, and takes the weights of a column of taps (kx) at a time by
 // cp.async. A warp loads the ten rows of its patch at offset kx once and multiplies them by three taps (ky): the rows
 // 2m + ky, 2m + ky + 1 of 8 pixels are the 16 rows of its m-th product. While it multiplies, the next channels are
-// already on their way: a third of them is fetched to registers before each kx, and stored behind it.
+// already on their way: a third of them is fetched to registers before each kx, and stored behind it. A patch's maxima
+// over 2 x 2 pixels are worked out from its sums, in registers.
 #include "kernels/device/async_copy.cuh"
 #include "kernels/ops/conv3x3_tile.cuh"
+#include "kernels/ops/float_run.cuh"
 
 namespace ptyfuse::ops::cuda {
 namespace {
@@ -235,6 +237,32 @@ __global__ void __launch_bounds__(Tile<kPlanes, kWarpsN, kTilesN, kBackward>::th
       put(y + 1, column, d[2], d[3]);
     }
   }
+
+  if (kBackward || args.pooled == nullptr) return;
+  const int channels = args.out_channels;
+  const int64_t row = static_cast<int64_t>(args.patches.width / 2) * channels;  // of pooled
+  const int first = column_block * columns + first_column + lane % 4 * 2;
+  float* const to = args.pooled + (place.image * (args.patches.height / 2) + place.y / 2) * row +
+                    static_cast<int64_t>(x / 2) * channels + first;
+#pragma unroll
+  for (int n = 0; n < kTilesN; ++n)
+#pragma unroll
+    for (int m = 0; m < 4; ++m) {
+      float most[2];
+      for (int i = 0; i < 2; ++i) {
+        most[i] = larger(sums[n][m][i], sums[n][m][i + 2]);
+        most[i] = larger(most[i], __shfl_xor_sync(0xffffffffU, most[i], 4));
+      }
+      const int left = channels - first - n * 8;
+      if (place.y + 2 * m >= args.patches.height || x >= args.patches.width || x % 2 != 0 || left <= 0) continue;
+      float* const pixel = to + m * row + n * 8;
+      if (args.pooled_pairs) {
+        *reinterpret_cast<float2*>(pixel) = make_float2(most[0], most[1]);
+      } else {
+        pixel[0] = most[0];
+        if (left > 1) pixel[1] = most[1];
+      }
+    }
 }
 
 template <int kPlanes, int kWarpsN, int kTilesN, bool kBackward>

@@ -21,11 +21,6 @@ struct MaxPool2Args {
   __device__ int64_t row_stride() const { return 2 * width * channels; }
 };
 
-// fmaxf would drop a NaN.
-__device__ __forceinline__ float larger(float a, float b) {
-  return b <= a || a != a ? a : b;
-}
-
 // Tiling of both: a thread owns kRun channels of one pixel of the small image and their window; blocks run along
 // memory.
 template <int kRun>

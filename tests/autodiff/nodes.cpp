@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -169,6 +170,60 @@ TEST(nodes, a_loss_without_gradients_has_no_way_back) {
   binding.loss_only = true;
   tape.forward(stream);
   EXPECT_NE(error_message([&] { tape.backward(stream); }).find("loss_only"), std::string::npos);
+}
+
+// In inference, memory is used again as soon as its last reader is done: two layers show that a pooled value's is its
+// own from the convolution on.
+TEST(nodes, a_convolution_that_pools_is_a_convolution_and_a_pool) {
+  struct Results {
+    std::vector<float> pooled, gradient;
+    bool operator==(const Results&) const = default;
+  };
+  const auto run = [](bool together, TapeMode mode) {
+    Stream stream(test_device());
+    const Device& device = stream.device();
+    Tape tape(device);
+    const ValueId x = tape.input({2, 8, 8, 3}, "x"), target = tape.input({2, 2, 2, 3}, "target"),
+                  other = tape.input({2, 2, 2, 3}, "other target");
+    ValueId v = x;
+    std::vector<Tensor<float>> memory;
+    memory.reserve(8);
+    const auto keep = [&](const Shape& shape, uint64_t seed) -> Tensor<float>& {
+      memory.push_back(upload<float>(stream, shape, random_floats(shape.elements(), -0.5, 0.5, seed)));
+      return memory.back();
+    };
+    for (const uint64_t layer : {1, 2}) {
+      Tensor<float>&kernel = keep({3, 3, 3, 3}, layer), &slope = keep({3, 3, 3, 3}, layer), &bias = keep({3}, layer),
+      &bias_slope = keep({3}, layer);
+      const ValueId k = tape.parameter(kernel.view(), slope.view(), "kernel");
+      const ValueId b = tape.parameter(bias.view(), bias_slope.view(), "bias");
+      constexpr auto relu = ops::ConvActivation::relu;
+      v = together ? autodiff::conv3x3_and_pool(tape, v, k, b, relu, ops::Precision::fp32)
+                   : autodiff::max_pool2(tape, autodiff::conv3x3(tape, v, k, b, relu, ops::Precision::fp32));
+    }
+    tape.keep(v);
+    autodiff::AbsoluteErrorLoss loss;
+    if (mode == TapeMode::training)
+      autodiff::absolute_error(tape, v, target, autodiff::upsample2(tape, autodiff::max_pool2(tape, v)), other, &loss);
+    tape.plan(mode);
+    const std::vector<float> in = random_floats(384, -1, 1, 3), aim(24, -1000.0F);
+    copy_to_device(stream, tape.value(x), in.data(), 384);
+    for (const ValueId t : {target, other}) copy_to_device(stream, tape.value(t), aim.data(), 24);
+    tape.forward(stream);
+    Results r;
+    r.pooled.resize(24);
+    copy_to_host(stream, r.pooled.data(), TensorView<const float>(tape.value(v)), 24);
+    if (mode == TapeMode::training) {
+      tape.backward(stream);
+      r.gradient = download(stream, memory[1]);
+    }
+    return r;
+  };
+  for (const TapeMode mode : {TapeMode::inference, TapeMode::training}) {
+    const Results apart = run(false, mode);
+    EXPECT_EQ(run(true, mode), apart);
+    EXPECT_GT(*std::max_element(apart.pooled.begin(), apart.pooled.end()), 0);
+  }
 }
 
 TEST(nodes, say_which_shapes_do_not_fit) {

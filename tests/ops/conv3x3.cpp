@@ -5,6 +5,7 @@
 #include <cstring>
 #include <random>
 
+#include "kernels/ops/max_pool2.h"
 #include "tests/support/compare.h"
 #include "tests/support/device.h"
 
@@ -307,6 +308,22 @@ TEST_P(Conv3x3Cases, way_back_is_the_adjoint) {
   EXPECT_WITHIN(std::abs(left - right), 2e-6 * scale);
 }
 
+TEST_P(Conv3x3Cases, pools_as_it_goes) {
+  Case c = GetParam();
+  c.out_gap = 0;
+  if (c.height % 2 != 0 || c.width % 2 != 0) c.height *= 2, c.width *= 2;
+  Fixture s(c);
+  const Shape half{c.batch, c.height / 2, c.width / 2, c.out_channels};
+  const std::vector<float> nan(static_cast<size_t>(half.elements()), NAN);
+  auto pooled = upload<float>(s.stream_, half, nan), expected = upload<float>(s.stream_, half, nan);
+  const std::vector<float> out = s.forward();
+  ops::max_pool2(s.stream_, s.out(), expected.view());
+  fill_zero(s.stream_, s.out_memory_.view());
+  s.conv_.forward_and_pool(s.stream_, s.in(), s.out(), pooled.view());
+  EXPECT_EQ(download(s.stream_, s.out_memory_), out);
+  EXPECT_EQ(download(s.stream_, pooled), download(s.stream_, expected));
+}
+
 TEST_P(Conv3x3Cases, same_bits_in_two_runs) {
   Fixture a(GetParam()), b(GetParam());
   EXPECT_EQ(a.forward(), b.forward());
@@ -403,6 +420,17 @@ std::string message_of(Call call) {
   return "no error";
 }
 
+TEST(conv3x3, keeps_nan_when_it_pools) {
+  Fixture s(Case{"", 1, 4, 4, 1, 2, true});
+  std::vector<float> in(16, 1.0F);
+  in[15] = NAN;
+  s.set_in(in);
+  Tensor<float> pooled(s.stream_.device(), {1, 2, 2, 2}, "pooled");
+  s.conv_.forward_and_pool(s.stream_, s.in(), s.out(), pooled.view());
+  const std::vector<float> got = download(s.stream_, pooled);
+  for (const size_t i : {6, 7}) EXPECT_TRUE(std::isnan(got[i]));
+}
+
 TEST(conv3x3, says_what_does_not_fit) {
   Fixture s(Case{"", 2, 8, 8, 8, 24, true});
   Tensor<float> w(s.device_, {3, 3, 8, 24}, "w"), b(s.device_, {24}, "b"), wrong(s.device_, {2, 8, 8, 9}, "wrong");
@@ -411,6 +439,8 @@ TEST(conv3x3, says_what_does_not_fit) {
   };
   has(message_of([&] { s.conv_.forward(s.stream_, wrong.view(), s.out()); }),
       "in is [2, 8, 8, 9], expected [2, 8, 8, 8]");
+  has(message_of([&] { s.conv_.forward_and_pool(s.stream_, s.in(), s.out(), s.out()); }),
+      "pooled is [2, 8, 8, 24], expected [2, 4, 4, 24]");
   has(message_of([&] { s.conv_.forward(s.stream_, s.in(), wrong.view()); }), "out is [2, 8, 8, 9]");
   has(message_of([&] { s.conv_.forward(s.stream_, s.in().permute({0, 2, 1, 3}), s.out()); }), "no gaps");
   has(message_of([&] { s.conv_.set_weights(s.stream_, b.view(), b.view()); }),
