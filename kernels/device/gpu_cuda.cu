@@ -2,11 +2,15 @@
 #include <cuda_runtime.h>
 
 #include "kernels/device/gpu.h"
+#include "kernels/device/multiprocessors.h"
 
 namespace ptyfuse::gpu {
 namespace {
 
 constexpr int least_major = 8;  // bfloat16 tensor cores and cp.async
+// A pattern of 128 x 128 in the shared memory of a block, with what the step around its transform needs. The GPUs of
+// data centres have it; those for desktops (8.6, 8.9, 12.0) have 99 KiB.
+constexpr size_t least_shared_bytes = 160 * 1024;
 
 void check(const char* what, int index, cudaError_t status) {
   if (status == cudaSuccess) return;
@@ -59,6 +63,10 @@ std::vector<GpuDescription> list(std::string& why_none) {
     if (g.major < least_major) {
       g.unusable = "compute capability " + std::to_string(g.major) + "." + std::to_string(g.minor) +
                    " is too old; 8.0 (Ampere) or later is needed";
+    } else if (properties.sharedMemPerBlockOptin < least_shared_bytes) {
+      g.unusable = "its blocks have " + std::to_string(properties.sharedMemPerBlockOptin / 1024) +
+                   " KiB of shared memory; the kernels need " + std::to_string(least_shared_bytes / 1024) +
+                   " KiB (A100, H100, H200, B200)";
     } else if (cudaSetDevice(i) != cudaSuccess || cudaMemGetInfo(&free_bytes, &total_bytes) != cudaSuccess) {
       g.unusable = std::string("cannot be used now: ") + cudaGetErrorString(cudaGetLastError());
     }
@@ -67,6 +75,14 @@ std::vector<GpuDescription> list(std::string& why_none) {
     gpus.push_back(g);
   }
   return gpus;
+}
+
+Multiprocessors multiprocessors(const Device& device) {
+  int count = 0, shared_bytes = 0;
+  check("properties", device.index(), cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device.index()));
+  check("properties", device.index(),
+        cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerMultiprocessor, device.index()));
+  return {count, shared_bytes};
 }
 
 void* allocate(int index, int64_t bytes, const std::string& name) {

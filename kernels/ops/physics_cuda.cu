@@ -9,8 +9,7 @@
 namespace ptyfuse::ops::cuda {
 namespace {
 
-// Of a multiprocessor's 228 KiB of shared memory the system takes one for each block.
-constexpr int64_t shared_bytes_of_multiprocessor = 228 * 1024, shared_bytes_of_system = 1024;
+constexpr int64_t shared_bytes_of_system = 1024;  // for each block
 constexpr int64_t sums_bytes = 512;
 
 // Samples between a region's rows: an odd number, so that rows 8 apart meet different banks.
@@ -445,23 +444,33 @@ int64_t plane_bytes(const PhysicsSpec& spec) {
   return spec.side * spec.side * static_cast<int64_t>(sizeof(float));
 }
 
-int64_t fixed_bytes(const PhysicsSpec& spec) {
-  return spec.side == 64 ? GroupStep<64, Way::single>::fixed_bytes : GroupStep<128, Way::single>::fixed_bytes;
-}
+// How a group's data lie in shared memory.
+struct SharedPlan {
+  Way way;
+  bool hold_probe;
+  int64_t fixed_bytes;  // without the kept planes
+  int64_t room_bytes;   // for a block
+};
 
-Way way_of(const PhysicsSpec& spec) {
-  if (spec.members == 1 && spec.probe_modes == 1) return Way::single;
-  const int64_t intensities = spec.probe_modes > 1 ? plane_bytes(spec) : 0;
-  const int64_t bytes = fixed_bytes(spec) + 8 * region_samples(spec) + intensities;
-  return bytes <= shared_bytes_of_multiprocessor - shared_bytes_of_system ? Way::shared : Way::scratch;
-}
-
-int64_t count_blocks(const Device& device, const PhysicsSpec& spec) {
-  std::string why_none;
-  int64_t multiprocessors = 1;
-  for (const GpuDescription& gpu : list_gpus(why_none))
-    if (gpu.index == device.index()) multiprocessors = std::max(1, gpu.multiprocessors);
-  return std::min(multiprocessors * blocks_of_multiprocessor(spec.side, way_of(spec)), spec.batch);
+SharedPlan plan_of(const PhysicsSpec& spec, const gpu::Multiprocessors& multiprocessors) {
+  SharedPlan plan{};
+  plan.fixed_bytes =
+      spec.side == 64 ? GroupStep<64, Way::single>::fixed_bytes : GroupStep<128, Way::single>::fixed_bytes;
+  if (spec.probe_modes > 1) plan.fixed_bytes += plane_bytes(spec);  // intensities
+  plan.room_bytes = multiprocessors.shared_bytes - shared_bytes_of_system;
+  if (spec.members == 1 && spec.probe_modes == 1) {
+    plan.way = Way::single;
+    plan.room_bytes =
+        multiprocessors.shared_bytes / blocks_of_multiprocessor(spec.side, plan.way) - shared_bytes_of_system;
+    plan.hold_probe = spec.side == 64;
+    if (plan.hold_probe) plan.fixed_bytes += 2 * plane_bytes(spec);
+  } else if (spec.side == 64 && plan.fixed_bytes + 8 * region_samples(spec) <= plan.room_bytes) {
+    plan.way = Way::shared;
+    plan.fixed_bytes += 8 * region_samples(spec);
+  } else {
+    plan.way = Way::scratch;
+  }
+  return plan;
 }
 
 }  // namespace
@@ -484,27 +493,28 @@ PhysicsResult PhysicsSums::total(Stream& stream, const PhysicsInputs& inputs, in
 }
 
 std::unique_ptr<Physics> make_physics(const Device& device, const PhysicsSpec& spec) {
-  if (spec.side == 64 || spec.side == 128) return std::make_unique<FusedPhysics>(device, spec);
+  if (const gpu::Multiprocessors multiprocessors = gpu::multiprocessors(device);
+      FusedPhysics::fits(spec, multiprocessors))
+    return std::make_unique<FusedPhysics>(device, spec, multiprocessors);
   return std::make_unique<PhysicsParts>(device, spec);
 }
 
-FusedPhysics::FusedPhysics(const Device& device, const PhysicsSpec& spec)
-    : spec_(spec),
-      blocks_(count_blocks(device, spec)),
-      fixed_bytes_(fixed_bytes(spec)),
-      inverse_denominator_(device, {blocks_, spec.canvas, spec.canvas}, "physics denominators"),
-      sums_(device, spec.batch) {
-  const Way way = way_of(spec);
-  if (way == Way::shared)
-    fixed_bytes_ += 8 * region_samples(spec);
-  else
-    region_ = Tensor<complex64>(device, {blocks_, region_samples(spec)}, "physics regions");
-  hold_probe_ = way == Way::single && spec.side == 64;
-  const int64_t other_planes = (hold_probe_ ? 2 : 0) + (spec.probe_modes > 1 ? 1 : 0);
-  fixed_bytes_ += other_planes * plane_bytes(spec);
-  const int64_t share =
-      shared_bytes_of_multiprocessor / blocks_of_multiprocessor(spec.side, way) - shared_bytes_of_system;
-  kept_planes_ = std::max<int64_t>(0, std::min(2 * spec.heads, (share - fixed_bytes_) / plane_bytes(spec)));
+bool FusedPhysics::fits(const PhysicsSpec& spec, const gpu::Multiprocessors& multiprocessors) {
+  if (spec.side != 64 && spec.side != 128) return false;
+  const SharedPlan plan = plan_of(spec, multiprocessors);
+  return plan.fixed_bytes <= plan.room_bytes;
+}
+
+FusedPhysics::FusedPhysics(const Device& device, const PhysicsSpec& spec, const gpu::Multiprocessors& multiprocessors)
+    : spec_(spec), multiprocessors_(multiprocessors), sums_(device, spec.batch) {
+  const SharedPlan plan = plan_of(spec, multiprocessors);
+  blocks_ = std::min<int64_t>(multiprocessors.count * blocks_of_multiprocessor(spec.side, plan.way), spec.batch);
+  inverse_denominator_ = Tensor<float>(device, {blocks_, spec.canvas, spec.canvas}, "physics denominators");
+  if (plan.way != Way::shared) region_ = Tensor<complex64>(device, {blocks_, region_samples(spec)}, "physics regions");
+  hold_probe_ = plan.hold_probe;
+  fixed_bytes_ = plan.fixed_bytes;
+  kept_planes_ =
+      std::max<int64_t>(0, std::min(2 * spec.heads, (plan.room_bytes - plan.fixed_bytes) / plane_bytes(spec)));
 }
 
 PhysicsResult FusedPhysics::run(Stream& stream, const PhysicsInputs& inputs, TensorView<float> grad_amplitude,
@@ -525,7 +535,7 @@ PhysicsResult FusedPhysics::run(Stream& stream, const PhysicsInputs& inputs, Ten
   const int64_t bytes = fixed_bytes_ + kept_planes_ * plane_bytes(spec_);
   const dim3 grid(static_cast<unsigned>(std::min(blocks_, groups))), block(SharedFft2<64>::threads);
   const auto start = [&](auto* kernel) { launch(kernel, grid, block, bytes, stream)(args); };
-  const Way way = way_of(spec_);
+  const Way way = plan_of(spec_, multiprocessors_).way;
   if (spec_.side == 64)
     start(way == Way::single   ? fused_physics<64, Way::single>
           : way == Way::shared ? fused_physics<64, Way::shared>

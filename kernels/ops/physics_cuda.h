@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "kernels/device/fft.h"
+#include "kernels/device/multiprocessors.h"
 #include "kernels/ops/physics.h"
 
 namespace ptyfuse::ops::cuda {
@@ -23,7 +24,8 @@ class PhysicsSums {
   std::vector<double> host_;
 };
 
-/// The physics step; images of 64 x 64 and 128 x 128 in one launch (FusedPhysics), others by parts (PhysicsParts).
+/// The physics step; images of 64 x 64 and 128 x 128 in one launch (FusedPhysics) where a block has the shared memory
+/// for it, others by parts (PhysicsParts).
 class Physics {
  public:
   virtual ~Physics() = default;
@@ -36,14 +38,16 @@ std::unique_ptr<Physics> make_physics(const Device& device, const PhysicsSpec& s
 /// A group at a time in the shared memory of each block.
 class FusedPhysics : public Physics {
  public:
-  FusedPhysics(const Device& device, const PhysicsSpec& spec);
+  static bool fits(const PhysicsSpec& spec, const gpu::Multiprocessors& multiprocessors);
+  FusedPhysics(const Device& device, const PhysicsSpec& spec, const gpu::Multiprocessors& multiprocessors);
   PhysicsResult run(Stream& stream, const PhysicsInputs& inputs, TensorView<float> grad_amplitude,
                     TensorView<float> grad_phase) override;
 
  private:
   PhysicsSpec spec_;
-  int64_t blocks_;
-  int64_t fixed_bytes_;      // of shared memory, without the kept planes
+  gpu::Multiprocessors multiprocessors_;
+  int64_t blocks_ = 0;
+  int64_t fixed_bytes_ = 0;  // of shared memory, without the kept planes
   int64_t kept_planes_ = 0;  // of a group's amplitudes and phases
   bool hold_probe_ = false;
   Tensor<float> inverse_denominator_;  // [blocks,Q,Q]

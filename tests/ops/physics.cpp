@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#ifdef PTYFUSE_CUDA
+#include "kernels/ops/physics_cuda.h"
+#endif
 #include "tests/support/compare.h"
 #include "tests/support/composed_physics.h"
 #include "tests/support/device.h"
@@ -296,6 +299,38 @@ TEST_P(Physics, equals_the_composition_of_the_small_operations) {
   EXPECT_WITHIN(relative_l2(got_amplitude.data(), amplitudes.data(), amplitudes.elements()), 5e-6);
   EXPECT_WITHIN(relative_l2(got_phase.data(), phases.data(), phases.elements()), 5e-6);
 }
+
+#ifdef PTYFUSE_CUDA
+// An A100's multiprocessor has 164 KiB of shared memory where this GPU's may have more: less stays there, the rest is
+// the same.
+TEST(physics_on_a_gpu, fits_itself_into_less_shared_memory) {
+  const gpu::Multiprocessors smaller{2, 164 * 1024};
+  for (const Case& c : {Case{.batch = 3, .members = 4, .heads = 4, .side = 64, .canvas = 90, .modes = 1},
+                        Case{.batch = 2, .members = 4, .heads = 1, .side = 64, .canvas = 90, .modes = 2},
+                        Case{.batch = 5, .members = 1, .heads = 1, .side = 64, .canvas = 66, .modes = 1},
+                        Case{.batch = 1, .members = 4, .heads = 4, .side = 128, .canvas = 140, .modes = 1},
+                        Case{.batch = 1, .members = 1, .heads = 1, .side = 128, .canvas = 130, .modes = 1}}) {
+    SCOPED_TRACE(testing::Message() << c.members << " of " << c.side << ", " << c.modes << " modes");
+    Scene s(c);
+    if (s.stream.device().kind() == DeviceKind::cpu) GTEST_SKIP() << "a GPU's memory";
+    const ops::PhysicsResult want = s.run();
+    const std::vector<float> amplitude = download(s.stream, s.grad_amplitude), phase = download(s.stream, s.grad_phase);
+    ASSERT_TRUE(ops::cuda::FusedPhysics::fits(s.spec, smaller));
+    const ops::PhysicsResult got =
+        ops::cuda::FusedPhysics(s.stream.device(), s.spec, smaller)
+            .run(s.stream, s.inputs, s.image_view(s.grad_amplitude), s.image_view(s.grad_phase));
+    EXPECT_WITHIN(std::abs(got.loss - want.loss), 1e-6 * std::abs(want.loss));
+    EXPECT_WITHIN(relative_l2(download(s.stream, s.grad_amplitude).data(), amplitude.data(),
+                              static_cast<int64_t>(amplitude.size())),
+                  1e-6);
+    EXPECT_WITHIN(
+        relative_l2(download(s.stream, s.grad_phase).data(), phase.data(), static_cast<int64_t>(phase.size())), 1e-6);
+  }
+  const ops::PhysicsSpec modes{.batch = 1, .members = 1, .heads = 1, .side = 128, .canvas = 130, .probe_modes = 2};
+  EXPECT_FALSE(ops::cuda::FusedPhysics::fits(modes, smaller));
+  EXPECT_TRUE(ops::cuda::FusedPhysics::fits(modes, {1, 228 * 1024}));
+}
+#endif
 
 TEST_P(SmallPhysics, agrees_with_the_formula_and_its_central_differences) {
   const Case& c = GetParam();
