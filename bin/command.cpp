@@ -137,7 +137,12 @@ Device Command::make_device(int64_t memory_limit_bytes) const {
   std::string why_none;
   if (wanted == "auto") {
     for (const GpuDescription& gpu : list_gpus(why_none)) {
-      if (gpu.unusable.empty()) return cuda(gpu.index);
+      if (gpu.unusable.empty()) {
+        const Device device = cuda(gpu.index);
+        if (!globals_.quiet)
+          std::fprintf(stderr, "using %s (%s)\n", device.name().c_str(), device.description().c_str());
+        return device;
+      }
       why_none = gpu.name + ": " + gpu.unusable;
     }
   }

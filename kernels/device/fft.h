@@ -12,7 +12,7 @@ namespace ptyfuse::gpu {
 /// other in the device's memory; zero frequency first. A plan has working memory of its own: one stream at a time.
 class FftPlan {
  public:
-  /// Error(memory): no plan to be had. Error(shape): more than the library takes.
+  /// Error(device): the library is not there, or fails. Error(memory): no plan to be had. Error(shape): more than the library takes.
   FftPlan(const Device& device, int64_t batch, int64_t height, int64_t width);
   ~FftPlan();
   FftPlan(FftPlan&&) noexcept;

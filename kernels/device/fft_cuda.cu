@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 
 #include "kernels/device/fft.h"
+#include "kernels/device/gpu.h"
 
 namespace ptyfuse::gpu {
 namespace {
@@ -22,7 +23,7 @@ void check(cufftResult result, int64_t batch, int64_t height, int64_t width) {
 // Error(device): it is not to be found, or lacks a function.
 class CuFft {
  public:
-  CuFft() : handle_(dlopen(file().c_str(), RTLD_NOW | RTLD_LOCAL)) {
+  CuFft() : handle_(dlopen(file().c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)) {
     if (handle_ == nullptr) fail();
     try {
       find(plan_many, "cufftPlanMany");
@@ -49,7 +50,7 @@ class CuFft {
     const char* const why = dlerror();
     throw Error(ErrorKind::device, "fft2: images of this size need cuFFT (" + file() +
                                        "), which cannot be opened: " + (why == nullptr ? "no reason given" : why) +
-                                       "; install CUDA's libraries, or use images of 64 x 64 or 128 x 128");
+                                       "; install CUDA's libraries (LD_LIBRARY_PATH says where), or use --device cpu");
   }
   template <class Function>
   void find(Function& function, const char* name) {
@@ -71,7 +72,7 @@ struct FftPlan::Impl {
     if (height > 1) extent[axes++] = static_cast<int>(height);
     if (width > 1) extent[axes++] = static_cast<int>(width);
     if (axes == 0) return;
-    Stream(device).native_handle();  // makes this GPU the thread's current one
+    make_current(device.index());
     library = std::make_unique<CuFft>();
     check(library->plan_many(&plan, axes, extent, nullptr, 1, 0, nullptr, 1, 0, CUFFT_C2C, static_cast<int>(batch)),
           batch, height, width);

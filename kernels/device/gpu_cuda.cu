@@ -45,6 +45,8 @@ std::vector<GpuDescription> list(std::string& why_none) {
   }
   if (count == 0) why_none = "the NVIDIA driver shows no GPU (CUDA_VISIBLE_DEVICES?)";
   std::vector<GpuDescription> gpus;
+  int current = 0;
+  const bool had_current = cudaGetDevice(&current) == cudaSuccess;
   for (int i = 0; i < count; ++i) {
     GpuDescription g;
     g.index = i;
@@ -74,6 +76,7 @@ std::vector<GpuDescription> list(std::string& why_none) {
     g.free_bytes = static_cast<int64_t>(free_bytes);
     gpus.push_back(g);
   }
+  if (had_current) cudaSetDevice(current);
   return gpus;
 }
 
@@ -149,14 +152,11 @@ void fill_zero(int index, void* stream, void* memory, int64_t bytes) {
 
 void copy_to_device(int index, void* stream, void* device_memory, const void* host_memory, int64_t bytes) {
   make_current(index);
-  // From pageable memory the runtime stages a copy first; pinned memory is read later, hence the wait.
   check(
       "copy to the GPU", index,
       cudaMemcpyAsync(device_memory, host_memory, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, native(stream)));
-  cudaPointerAttributes attributes;
-  const bool pinned =
-      cudaPointerGetAttributes(&attributes, host_memory) == cudaSuccess && attributes.type == cudaMemoryTypeHost;
-  if (pinned) synchronise(index, stream);
+  // When memory has been read, the runtime leaves open, pinned or not.
+  synchronise(index, stream);
 }
 
 void copy_to_host(int index, void* stream, void* host_memory, const void* device_memory, int64_t bytes) {

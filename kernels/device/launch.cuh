@@ -80,12 +80,14 @@ class Launch {
 #else
   template <class... Values>
   void run(Values&... values) const {
+    // First, for it makes the stream's GPU the current one.
+    const auto stream = static_cast<cudaStream_t>(stream_.native_handle());
     // Beyond 48 KiB a kernel must be told; the call is cheap and legal while a graph is captured.
     if (smem_bytes_ > 48 * 1024)
       check(cudaFuncSetAttribute(kernel_, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(smem_bytes_)));
     void* pointers[] = {&values..., nullptr};
     check(cudaLaunchKernel(kernel_, grid_, block_, pointers, static_cast<size_t>(smem_bytes_),
-                           static_cast<cudaStream_t>(stream_.native_handle())));
+                           stream));
   }
   void check(cudaError_t status) const {
     if (status == cudaSuccess) return;

@@ -5,7 +5,8 @@
 
 namespace ptyfuse {
 
-/// Kilobytes that an operation's kernels need for one call: partial sums, lists of work. Taken from and given back to a
+/// Little memory that an operation's kernels need for one call: partial sums, lists of work (stitching: some 40 bytes for
+/// a patch). Taken from and given back to a
 /// pool in stream order, so neither waits for the GPU: what a later call gets may be the same memory, and its kernels
 /// run later. Not counted against the device's memory limit. GPU only.
 class ScratchBytes {
@@ -19,6 +20,7 @@ class ScratchBytes {
 
  private:
   Stream stream_;
+  void* native_stream_ = nullptr;  // a destructor must not ask for it: that may throw
   void* data_ = nullptr;
 };
 

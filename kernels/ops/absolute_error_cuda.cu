@@ -31,10 +31,11 @@ double absolute_error(Stream& stream, TensorView<const float> value, TensorView<
                       TensorView<float> grad_value) {
   const int64_t elements = value.elements(), blocks = sum_blocks(elements);
   if (blocks == 0) return 0;
-  Tensor<double> parts(stream.device(), {blocks}, "errors");
-  launch(element_errors, dim3(static_cast<unsigned>(blocks)), dim3(sum_threads), sum_shared_bytes, stream)(ErrorArgs{
-      value.data(), target.data(), grad_value.data(), elements, 1.0F / static_cast<float>(elements), parts.data()});
-  return sum_of_parts(stream, parts) / static_cast<double>(elements);
+  const double sum = ordered_sum(stream, blocks, [&](double* parts) {
+    launch(element_errors, dim3(static_cast<unsigned>(blocks)), dim3(sum_threads), sum_shared_bytes, stream)(ErrorArgs{
+        value.data(), target.data(), grad_value.data(), elements, 1.0F / static_cast<float>(elements), parts});
+  });
+  return sum / static_cast<double>(elements);
 }
 
 }  // namespace ptyfuse::ops::cuda

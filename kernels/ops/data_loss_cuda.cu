@@ -55,10 +55,10 @@ __global__ void count_used(const UsedArgs args) {
 double used_pixels(Stream& stream, TensorView<const float> mask) {
   const int64_t blocks = sum_blocks(mask.elements());
   if (blocks == 0) return 0;
-  Tensor<double> parts(stream.device(), {blocks}, "used pixels");
-  launch(count_used, dim3(static_cast<unsigned>(blocks)), dim3(sum_threads), sum_shared_bytes,
-         stream)(UsedArgs{mask.data(), mask.elements(), parts.data()});
-  return sum_of_parts(stream, parts);
+  return ordered_sum(stream, blocks, [&](double* parts) {
+    launch(count_used, dim3(static_cast<unsigned>(blocks)), dim3(sum_threads), sum_shared_bytes,
+           stream)(UsedArgs{mask.data(), mask.elements(), parts});
+  });
 }
 
 template <class Loss>
@@ -68,17 +68,18 @@ double mean_loss(Stream& stream, TensorView<const float> predicted, TensorView<c
   if (blocks == 0) return 0;
   const double used = mask ? used_pixels(stream, mask) * static_cast<double>(predicted.extent(0))
                            : static_cast<double>(predicted.elements());
-  Tensor<double> parts(stream.device(), {blocks}, "losses");
-  const LossArgs args{.predicted = predicted.data(),
-                      .measured = measured.data(),
-                      .mask = mask.data(),
-                      .grad = grad_predicted.data(),
-                      .elements = predicted.elements(),
-                      .pixels = predicted.extent(1) * predicted.extent(2),
-                      .slope_scale = used == 0 ? 0.0F : static_cast<float>(weight / used),
-                      .parts = parts.data()};
-  launch(pixel_losses<Loss>, dim3(static_cast<unsigned>(blocks)), dim3(sum_threads), sum_shared_bytes, stream)(args);
-  const double sum = sum_of_parts(stream, parts);
+  LossArgs args{.predicted = predicted.data(),
+                .measured = measured.data(),
+                .mask = mask.data(),
+                .grad = grad_predicted.data(),
+                .elements = predicted.elements(),
+                .pixels = predicted.extent(1) * predicted.extent(2),
+                .slope_scale = used == 0 ? 0.0F : static_cast<float>(weight / used),
+                .parts = nullptr};
+  const double sum = ordered_sum(stream, blocks, [&](double* parts) {
+    args.parts = parts;
+    launch(pixel_losses<Loss>, dim3(static_cast<unsigned>(blocks)), dim3(sum_threads), sum_shared_bytes, stream)(args);
+  });
   return used == 0 ? 0 : sum / used;
 }
 

@@ -107,18 +107,37 @@ void Fft2::run(Stream& stream, FftDirection direction, TensorView<const complex6
     launch_shared<128>(stream, direction, images, args);
 }
 
+Fft2::Lane Fft2::make_lane(const Stream& stream) const {
+  constexpr int64_t largest_batch = 512, largest_bytes = 64 << 20;
+  const int64_t image_bytes = height_ * width_ * static_cast<int64_t>(sizeof(complex64));
+  Lane lane{stream, {}, {}};
+  for (int64_t batch = largest_batch; batch >= 1; batch /= 8)
+    if (batch == 1 || batch * image_bytes <= largest_bytes) lane.plans.emplace_back(device_, batch, height_, width_);
+  lane.images = Tensor<complex64>(device_, {lane.plans.front().batch(), height_, width_}, "fft2 images");
+  return lane;
+}
+
+Fft2::Lane& Fft2::lane_of(const Stream& stream) const {
+  constexpr size_t most_lanes = 4;
+  const void* const native = stream.native_handle();
+  for (auto lane = lanes_.begin(); lane != lanes_.end(); ++lane)
+    if (lane->stream.native_handle() == native) {
+      lanes_.splice(lanes_.begin(), lanes_, lane);
+      return lanes_.front();
+    }
+  while (lanes_.size() >= most_lanes) {
+    lanes_.back().stream.synchronise();  // its work may still use the plans
+    lanes_.pop_back();
+  }
+  lanes_.push_front(make_lane(stream));
+  return lanes_.front();
+}
+
 void Fft2::run_planned(Stream& stream, FftDirection direction, TensorView<const complex64> in,
                        TensorView<complex64> out) const {
-  constexpr int64_t largest_batch = 512, largest_bytes = 64 << 20;
   const int64_t pixels = height_ * width_;
   const std::lock_guard lock(mutex_);
-  Lane& lane = lanes_[stream.native_handle()];
-  if (lane.plans.empty()) {
-    for (int64_t batch = largest_batch; batch >= 1; batch /= 8)
-      if (batch == 1 || batch * pixels * static_cast<int64_t>(sizeof(complex64)) <= largest_bytes)
-        lane.plans.emplace_back(device_, batch, height_, width_);
-    lane.images = Tensor<complex64>(device_, {lane.plans.front().batch(), height_, width_}, "fft2 images");
-  }
+  Lane& lane = lane_of(stream);
   const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(pixels)));
   const int height = static_cast<int>(height_), width = static_cast<int>(width_);
   float2* const work = device_pointer(lane.images.data());

@@ -1,5 +1,5 @@
 #pragma once
-#include <map>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -17,11 +17,15 @@ class Fft2 {
   void run(Stream& stream, FftDirection direction, TensorView<const complex64> in, TensorView<complex64> out) const;
 
  private:
-  /// What the work of one stream needs: plans of fewer and fewer images, and memory for the largest of them.
+  /// What the work of one stream needs: plans of fewer and fewer images, and memory for the largest of them. It keeps
+  /// its stream, so that no other one can be taken for it.
   struct Lane {
+    Stream stream;
     std::vector<gpu::FftPlan> plans;
     Tensor<complex64> images;
   };
+  Lane make_lane(const Stream& stream) const;
+  Lane& lane_of(const Stream& stream) const;
   bool in_shared_memory() const;
   void run_planned(Stream& stream, FftDirection direction, TensorView<const complex64> in,
                    TensorView<complex64> out) const;
@@ -29,7 +33,7 @@ class Fft2 {
   Device device_;
   int64_t height_, width_;
   mutable std::mutex mutex_;
-  mutable std::map<void*, Lane> lanes_;  // by stream
+  mutable std::list<Lane> lanes_;  // of the last few streams, latest first
 };
 
 }  // namespace ptyfuse::ops::cuda

@@ -2,10 +2,9 @@
 // Sums in double that repeat bit for bit: each block adds its own part, the host adds the parts in order. How elements
 // are shared out depends on their number alone.
 #include <algorithm>
-#include <vector>
 
-#include "kernels/device/buffer.h"
 #include "kernels/device/warp.cuh"
+#include "kernels/ops/host_sum.cuh"
 
 namespace ptyfuse::ops::cuda {
 
@@ -30,13 +29,10 @@ __device__ __forceinline__ void store_part(double thread_sum, double* parts) {
   if (threadIdx.x == 0) parts[blockIdx.x] = sum;
 }
 
-/// The sum of the parts, in order; waits for the stream.
-inline double sum_of_parts(Stream& stream, const Tensor<double>& parts) {
-  std::vector<double> host(static_cast<size_t>(parts.elements()));
-  copy_to_host(stream, host.data(), parts.view(), parts.elements());
-  double sum = 0;
-  for (const double part : host) sum += part;
-  return sum;
+/// The sum of what `fill(parts)` queues a kernel to write into `blocks` parts; waits for the stream.
+template <class Fill>
+double ordered_sum(Stream& stream, int64_t blocks, const Fill& fill) {
+  return combine_parts(stream, blocks, 0.0, fill, [](double a, double b) { return a + b; });
 }
 
 }  // namespace ptyfuse::ops::cuda

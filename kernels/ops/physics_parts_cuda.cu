@@ -212,7 +212,7 @@ PhysicsResult PhysicsParts::run(Stream& stream, const PhysicsInputs& inputs, Ten
     launch_pixels(make_objects, objects * pixels, stream, args);
     if (args.call.merged) launch_pixels(make_regions, region_pixels, stream, args);
     launch_pixels(illuminate_members, patterns * pixels, stream, args);
-    // A short run of groups leaves waves of the one before behind its own: they are transformed for nothing.
+    // Behind the waves of a short run of groups lies whatever was there: it is transformed for nothing.
     fft_.run(stream, false, waves_.data());
     launch(compare_patterns, dim3(static_cast<unsigned>(patterns)), dim3(pixel_threads), reduction_bytes, stream)(args);
     if (!grad_amplitude) continue;

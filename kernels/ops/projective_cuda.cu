@@ -1,5 +1,7 @@
 #include "kernels/ops/projective_cuda.h"
 
+#include <cfloat>
+
 #include "kernels/ops/bilinear.h"
 #include "kernels/ops/elementwise.cuh"
 
@@ -67,7 +69,8 @@ struct Reach {
 
   // The points whose corner the pixel is lie in a square of two pixels about it. Where the inverse homography keeps its
   // denominator's sign on that square, the points' preimages fill the convex hull of its four corners' preimages. In
-  // every other case, and where rounding may matter, all pixels are in reach.
+  // every other case (a homography that is singular, or nearly), and where rounding may matter, all pixels are in
+  // reach: right, but slow.
   __device__ Reach(const Homography& m, int64_t y, int64_t x, int64_t out_height, int64_t out_width)
       : bottom(out_height), right(out_width) {
     constexpr double half_side = 1.01, least_ratio = 1e-5, least_denominator = 1e-9, rounding = 1e-14;
@@ -84,6 +87,10 @@ struct Reach {
       }
     const double determinant = h[0] * g[0] + h[1] * g[3] + h[2] * g[6],
                  size = fabs(h[0]) * g_size[0] + fabs(h[1]) * g_size[3] + fabs(h[2]) * g_size[6];
+    if (!(size <= DBL_MAX)) {
+      bottom = right = 0;  // a homography that is not finite: no point of it is anywhere
+      return;
+    }
     if (!(fabs(determinant) > least_ratio * size)) return;
 
     double low_u = 0, high_u = 0, low_v = 0, high_v = 0, first_w = 0;

@@ -23,8 +23,10 @@ inline Arguments operator+(Arguments a, const Arguments& b) {
   return a;
 }
 
+/// On the CPU: these tests are of the command line, and hold results to what the CPU gives.
 class CliTest : public testing::Test {
  protected:
+  CliTest() { setenv("CUDA_VISIBLE_DEVICES", "", 1); }
   RunningCommand start(const Arguments& arguments, const std::string& out_path = "") const {
     return RunningCommand(Arguments{PTYFUSE_BINARY} + arguments, folder.path(), out_path);
   }

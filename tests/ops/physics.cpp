@@ -5,6 +5,9 @@
 #ifdef PTYFUSE_CUDA
 #include "kernels/ops/physics_cuda.h"
 #endif
+#ifdef PTYFUSE_EMU
+#include "kernels/emu/recorder.h"
+#endif
 #include "tests/support/compare.h"
 #include "tests/support/composed_physics.h"
 #include "tests/support/device.h"
@@ -316,9 +319,16 @@ TEST(physics_on_a_gpu, fits_itself_into_less_shared_memory) {
     const ops::PhysicsResult want = s.run();
     const std::vector<float> amplitude = download(s.stream, s.grad_amplitude), phase = download(s.stream, s.grad_phase);
     ASSERT_TRUE(ops::cuda::FusedPhysics::fits(s.spec, smaller));
+#ifdef PTYFUSE_EMU
+    const emu::Recorder recorder({.counted = false});
+#endif
     const ops::PhysicsResult got =
         ops::cuda::FusedPhysics(s.stream.device(), s.spec, smaller)
             .run(s.stream, s.inputs, s.image_view(s.grad_amplitude), s.image_view(s.grad_phase));
+#ifdef PTYFUSE_EMU
+    ASSERT_FALSE(recorder.launches().empty());
+    for (const emu::LaunchReport& l : recorder.launches()) EXPECT_LE(l.shared_bytes, 163 * 1024) << l.kernel;
+#endif
     EXPECT_WITHIN(std::abs(got.loss - want.loss), 1e-6 * std::abs(want.loss));
     EXPECT_WITHIN(relative_l2(download(s.stream, s.grad_amplitude).data(), amplitude.data(),
                               static_cast<int64_t>(amplitude.size())),
