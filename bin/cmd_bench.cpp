@@ -15,7 +15,7 @@ class BenchCommand : public Command {
   const char* lesson() const override {
     return "One JSON object a line: median and least seconds, patterns per second, FLOP and bytes of the contract.\n\n"
            "Examples:\n"
-           "  ptyfuse bench                                   the model at N 64, gridsize 2, batch 16\n"
+           "  ptyfuse bench   # the model at N 64, gridsize 2, batch 16\n"
            "  ptyfuse bench --case train_step --threads 1\n"
            "  ptyfuse bench --suite ops --N 128 --json OPS.jsonl\n";
   }

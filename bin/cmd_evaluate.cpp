@@ -98,6 +98,10 @@ class EvaluateCommand : public Command {
     std::printf("contrast     %10s\n", number(e.comparison.contrast, "{:.4f}").c_str());
     std::printf("compared     %lld x %lld pixels\n", static_cast<long long>(e.truth.height),
                 static_cast<long long>(e.truth.width));
+    if (e.uncovered > 0)
+      std::printf(
+          "not covered  %.1f %% of them: no patch reaches there, and they count as errors; --crop leaves them out\n",
+          100 * e.uncovered);
   }
 
   std::string reconstruction_, truth_, output_, csv_, frc_csv_, picture_, crop_;

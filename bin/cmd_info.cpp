@@ -162,7 +162,8 @@ ordered_json checkpoint_facts(const io::Checkpoint& c) {
   ordered_json facts;
   facts["format"] = "ptyfuse-checkpoint";
   int64_t parameters = 0;
-  for (const auto& t : c.weights) parameters += static_cast<int64_t>(t.data.size());
+  for (const auto& t : c.weights)
+    if (t.name != "log_scale") parameters += static_cast<int64_t>(t.data.size());  // of the network alone
   facts["epochs"] = c.epoch;
   facts["steps"] = c.step;
   facts["parameters"] = parameters;
@@ -185,7 +186,7 @@ class InfoCommand : public Command {
            "Examples:\n"
            "  ptyfuse info SCAN.h5\n"
            "  ptyfuse info DATA.npz --domain amplitude\n"
-           "  ptyfuse info SCAN.h5 --probe-diameter-px 40        how much neighbouring probes overlap\n"
+           "  ptyfuse info SCAN.h5 --probe-diameter-px 40   # how much neighbouring probes overlap\n"
            "  ptyfuse info RUN --json\n";
   }
   void declare(CLI::App& app) override {

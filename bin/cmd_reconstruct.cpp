@@ -25,7 +25,7 @@ class ReconstructCommand : public Command {
            "Examples:\n"
            "  ptyfuse reconstruct RUN SCAN.h5 -o RECON.h5 --png RECON.png\n"
            "  ptyfuse reconstruct RUN SCAN.h5 -o RECON.h5 --polish 2\n"
-           "  ptyfuse reconstruct RUN SCAN.h5 -o RECON.h5 --frames 0:500:2    every second of the first 500 frames\n";
+           "  ptyfuse reconstruct RUN SCAN.h5 -o RECON.h5 --frames 0:500:2   # every second of the first 500 frames\n";
   }
   void declare(CLI::App& app) override {
     app.add_option("RUN", model_, "folder of a training run, or its model.h5")->required()->type_name("FOLDER");

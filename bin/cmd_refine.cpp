@@ -23,9 +23,9 @@ class RefineCommand : public Command {
            "Dense scans with a good probe need 2 to 5 sweeps; with --update-probe a poor probe is mended in about "
            "20. Ctrl-C stops and writes the object so far.\n\n"
            "Examples:\n"
-           "  ptyfuse refine SCAN.h5 -o R.h5 --sweeps 5 --png R.png            from a flat object\n"
-           "  ptyfuse refine SCAN.h5 -o P.h5 --update-probe                    find the probe too: P.h5:probe\n"
-           "  ptyfuse refine SCAN.h5 -o R.h5 --start RECON.h5 --sweeps 2       polish a reconstruction\n";
+           "  ptyfuse refine SCAN.h5 -o R.h5 --sweeps 5 --png R.png   # from a flat object\n"
+           "  ptyfuse refine SCAN.h5 -o P.h5 --update-probe   # find the probe too: P.h5:probe\n"
+           "  ptyfuse refine SCAN.h5 -o R.h5 --start RECON.h5 --sweeps 2   # polish a reconstruction\n";
   }
   void declare(CLI::App& app) override {
     app.add_option("SCAN", scan_, "scan file")->required()->type_name("FILE");

@@ -13,8 +13,8 @@ class SimulateCommand : public Command {
   const char* lesson() const override {
     return "The scan file holds the true object, so that 'evaluate' can compare a reconstruction with it.\n\n"
            "Examples:\n"
-           "  ptyfuse simulate -o TRAIN.h5                                 a raster over an image of random lines\n"
-           "  ptyfuse simulate -o TEST.h5 --object-seed 2 --seed 1         another object for testing\n"
+           "  ptyfuse simulate -o TRAIN.h5   # a raster over an image of random lines\n"
+           "  ptyfuse simulate -o TEST.h5 --object-seed 2 --seed 1   # another object for testing\n"
            "  ptyfuse simulate -o SCAN.h5 --object siemens --scan random --patterns 3000 --photons 1e5 --phase tanh\n"
            "  ptyfuse simulate -o SCAN.h5 --probe PROBE.h5:probe --probe-pipeline 'pad_extrapolate:64|smooth:0.5'\n";
   }
@@ -24,6 +24,10 @@ class SimulateCommand : public Command {
   }
   int run() override {
     check_outputs({output_}, force_);
+    for (const auto& [option, scan] : {std::pair{"patterns", ScanKind::random}, {"step-px", ScanKind::grid}})
+      if (was_given(option) && config_.scan != scan)
+        make_control().say(std::string("--") + option + " has no effect here: it is of --scan " +
+                           (scan == ScanKind::grid ? "grid" : "random"));
     const Device device = make_device();
     const SimulateSummary s = simulate(device, config_, output_, force_, make_control());
     std::printf("%s: %lld patterns of %lld x %lld pixels", output_.c_str(), static_cast<long long>(s.patterns),

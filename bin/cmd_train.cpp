@@ -34,11 +34,11 @@ class TrainCommand : public Command {
            "model (model.h5), its settings (config.toml), the learning curve (history.csv, history.png) and log.txt.\n"
            "Ctrl-C saves and stops; the same command with --resume goes on, bit for bit.\n\n"
            "Examples:\n"
-           "  ptyfuse train SCAN.h5 -o RUN                              the defaults: groups of four, 50 epochs\n"
+           "  ptyfuse train SCAN.h5 -o RUN   # the defaults: groups of four, 50 epochs\n"
            "  ptyfuse train SCAN.h5 -o RUN --gridsize 1 --filters-scale 0.5 --epochs 8 --batch 4 --schedule cosine\n"
            "                                                            minutes on two cores\n"
-           "  ptyfuse train SCAN.h5 -o RUN --probe REFINED.h5:probe     with a probe found by 'refine --update-probe'\n"
-           "  ptyfuse train -o RUN --resume                             go on after a stop\n";
+           "  ptyfuse train SCAN.h5 -o RUN --probe REFINED.h5:probe   # with a probe found by 'refine --update-probe'\n"
+           "  ptyfuse train -o RUN --resume   # go on after a stop\n";
   }
   void declare(CLI::App& app) override {
     app.add_option("SCAN", scans_, "scan files (ptyfuse scans or PtychoPINN NPZ)")->type_name("FILE");

@@ -92,6 +92,16 @@ io::ChannelReport reported(const ChannelMetrics& channel) {
           .frc = channel.frc};
 }
 
+/// Of a region in the reconstruction's own pixels.
+double uncovered_share(const io::Reconstruction& reconstruction, const Rectangle& region) {
+  if (reconstruction.weight.empty()) return 0;
+  int64_t bare = 0;
+  for (int64_t y = region.y0; y < region.y1; ++y)
+    for (int64_t x = region.x0; x < region.x1; ++x)
+      bare += reconstruction.weight[static_cast<size_t>(y * reconstruction.object.width + x)] == 0 ? 1 : 0;
+  return static_cast<double>(bare) / static_cast<double>((region.y1 - region.y0) * (region.x1 - region.x0));
+}
+
 }  // namespace
 
 Rectangle parse_crop(std::string_view text) {
@@ -132,6 +142,7 @@ Evaluation evaluate(const io::Reconstruction& reconstruction, const io::ComplexI
   out.phase_align = config.phase_align;
   out.truth = crop(whole_truth, out.region);
   out.reconstruction = crop(whole, moved(out.region, -top, -left));
+  out.uncovered = uncovered_share(reconstruction, moved(out.region, -top, -left));
   if (config.registered) {
     constexpr int64_t border = 2;
     const Rectangle kept{border, out.truth.height - border, border, out.truth.width - border};

@@ -30,6 +30,7 @@ struct Evaluation {
   std::string aligned_by;  ///< "crop", "scan" or "overlap"
   PhaseAlign phase_align = PhaseAlign::plane;
   std::optional<std::array<double, 2>> registration_px;  ///< [dy,dx] that moved the reconstruction onto the truth
+  double uncovered = 0;                                  ///< share of the region that no patch reaches (weight 0)
   Measure residual;                                      ///< R of the reconstruction's last sweep
   FieldImage reconstruction, truth;                      ///< of the compared region; the reconstruction registered
   double seconds = 0;

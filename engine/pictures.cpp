@@ -65,7 +65,7 @@ void add_channel(Figure& figure, const std::string& name, const RealImage& truth
   RealImage error = truth;
   for (size_t i = 0; i < error.data.size(); ++i) error.data[i] = std::abs(reconstruction.data[i] - truth.data[i]);
   figure.new_row();
-  figure.add(panel("Truth, " + name, truth, map, low, high, unit));
+  figure.add(panel("Reference, " + name, truth, map, low, high, unit));
   figure.add(panel("Reconstruction, " + name, reconstruction, map, low, high, unit));
   figure.add(panel("|Error|, " + name, error, ColourMap::viridis, 0, quantile(error.data, 0.995), unit));
 }
@@ -107,7 +107,7 @@ CurvePanel profile_panel(const PhaseImages& phase, int64_t row) {
   return {.title = fmt::format("Phase along row {} of the region", row),
           .x_label = "column [px]",
           .y_label = "phase [rad]",
-          .curves = {line("truth", phase.truth), line("reconstruction", phase.reconstruction)}};
+          .curves = {line("reference", phase.truth), line("reconstruction", phase.reconstruction)}};
 }
 
 CurvePanel residual_panel(std::span<const double> residual) {

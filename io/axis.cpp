@@ -100,6 +100,13 @@ Axis logarithmic_axis(double low, double high, int count) {
       axis.ticks.push_back({value, std::move(label)});
     }
   }
+  const auto labelled = [](const Tick& t) { return !t.label.empty(); };
+  if (std::count_if(axis.ticks.begin(), axis.ticks.end(), labelled) < 2) {
+    // A narrow range has hardly a round number of this kind in it.
+    const Axis narrow = linear_axis(low, high, count);
+    axis.ticks = narrow.ticks;
+    axis.factor = narrow.factor;
+  }
   return axis;
 }
 

@@ -58,6 +58,16 @@ TEST(evaluation, origin_places_the_reconstruction_in_the_truth) {
   }
 }
 
+TEST(evaluation, says_how_much_no_patch_reaches) {
+  io::Reconstruction r = reconstruction(-5, 12, 45, 50);
+  r.weight.assign(45 * 50, 1.0F);
+  EXPECT_EQ(evaluate(r, window(0, 0, 60, 70), {}).uncovered, 0);
+  for (int64_t x = 0; x < 50; ++x)
+    r.weight[static_cast<size_t>(2 * 50 + x)] = r.weight[static_cast<size_t>(44 * 50 + x)] = 0;
+  // Row 2 lies outside of the truth, row 44 inside.
+  EXPECT_WITHIN(std::abs(evaluate(r, window(0, 0, 60, 70), {}).uncovered - 1.0 / 40), 1e-12);
+}
+
 TEST(evaluation, one_pixel_off_shows) {
   io::Reconstruction wrong = reconstruction(11, 7, 45, 50);
   wrong.origin_px[1] += 1;

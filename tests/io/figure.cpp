@@ -254,6 +254,7 @@ TEST(axes, ticks_are_round_numbers) {
   EXPECT_EQ(labels(logarithmic_axis(1e-5, 1, 5)), "10⁻⁵ 10⁻⁴ 10⁻³ 10⁻² 10⁻¹ 10⁰ ");
   EXPECT_EQ(labels(logarithmic_axis(0.15, 0.55, 5)), "0.2 0.3 0.4 0.5 ");
   EXPECT_EQ(labels(logarithmic_axis(1, 20, 5)), "1 2 5 10 20 ");
+  EXPECT_EQ(labels(logarithmic_axis(0.1597, 0.1657, 3)), "0.160 0.162 0.164 ") << "a range without such a number";
   EXPECT_EQ(power_of_ten(-120), "10⁻¹²⁰");
 }
 
