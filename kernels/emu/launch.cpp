@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <mutex>
 
 #include "kernels/emu/block_runner.h"
@@ -28,6 +29,16 @@ std::string kernel_name(const KernelCall& kernel) {
   Symbols symbols;
   symbols.look_up({address});
   return symbols.at(address).function;
+}
+
+/// For a launch without a Recorder: 0, or as PTYFUSE_EMU_WATCHED_THREADS asks, the step at which blocks are watched so
+/// that about so many threads are, and one block at least.
+int64_t step_of_watched(int64_t blocks, int64_t threads_of_block) {
+  const char* const wanted = std::getenv("PTYFUSE_EMU_WATCHED_THREADS");
+  const int64_t threads = wanted == nullptr ? 0 : std::atoll(wanted);
+  if (threads <= 0) return 0;
+  const int64_t most_blocks = std::max<int64_t>(threads / threads_of_block, 1);
+  return (blocks + most_blocks - 1) / most_blocks;
 }
 
 void check(const LaunchConfig& c, const KernelCall& kernel) {
@@ -144,22 +155,30 @@ void run(const Stream& stream, const LaunchConfig& config, const KernelCall& ker
   const Mode mode = recorder ? recorder->mode() : Mode{.counted = false};
   const int64_t blocks = int64_t{config.grid.x} * config.grid.y * config.grid.z;
 
+  // Every step-th block is watched, counted back from the last: the edges of data are there.
+  const int64_t step = mode.counted ? 1
+                       : recorder == nullptr
+                           ? step_of_watched(blocks, int64_t{config.block.x} * config.block.y * config.block.z)
+                           : 0;
+  const auto watched = [&](int64_t b) { return step != 0 && (blocks - 1 - b) % step == 0; };
+
   FaultList faults;
   std::unique_ptr<Monitor> monitor;
-  if (mode.counted) {
+  std::atomic<bool> stop{false};
+  if (step != 0) {
     monitor = std::make_unique<Monitor>(config, kernel);
     BlockRunner runner(config, kernel, mode, monitor.get());
-    for (int64_t b = 0; b < blocks && runner.run(static_cast<uint64_t>(b)); ++b) {
-    }
+    for (int64_t b = (blocks - 1) % step; b < blocks && !stop; b += step)
+      if (!runner.run(static_cast<uint64_t>(b))) stop = true;
     runner.check_stacks();
     for (const Fault& f : runner.faults().all()) faults.add(f);
-  } else {
+  }
+  if (step != 1) {
     std::mutex mutex;
-    std::atomic<bool> stop{false};
     stream.device().parallel_for(blocks, 1, [&](int64_t begin, int64_t end, int) {
       BlockRunner runner(config, kernel, mode, nullptr);
       for (int64_t b = begin; b < end && !stop; ++b)
-        if (!runner.run(static_cast<uint64_t>(b))) stop = true;
+        if (!watched(b) && !runner.run(static_cast<uint64_t>(b))) stop = true;
       runner.check_stacks();
       const std::lock_guard lock(mutex);
       for (const Fault& f : runner.faults().all()) faults.add(f);

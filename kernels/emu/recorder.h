@@ -93,7 +93,8 @@ struct LaunchReport {
 };
 
 /// Sets the mode for all launches of this host thread while it lives, and keeps their reports. Without one, launches
-/// run in mixed order, uncounted, and throw on findings. The innermost one counts.
+/// run in mixed order, uncounted (but for what PTYFUSE_EMU_WATCHED_THREADS asks: docs/emu_world.md), and throw on
+/// findings. The innermost one counts.
 class Recorder {
  public:
   explicit Recorder(const Mode& mode = {});

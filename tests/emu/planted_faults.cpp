@@ -46,6 +46,20 @@ void expect_error_uncounted(const std::vector<std::string>& words, LaunchIt&& la
   for (const std::string& word : words) EXPECT_NE(message.find(word), std::string::npos) << message;
 }
 
+TEST(emu_faults, races_are_found_without_a_recorder_where_the_environment_asks) {
+  constexpr int length = 96;
+  const DeviceArray<float> in(random_floats(length, 1, 2, 1), "in"), out(length, "out");
+  const Stream stream(test_device());
+  const auto message = [&] {
+    return error_message([&] { planted::missing_barrier(stream, in.data(), out.data(), length); });
+  };
+  EXPECT_EQ(message(), "no error");
+  ASSERT_EQ(setenv("PTYFUSE_EMU_WATCHED_THREADS", "1", 1), 0);
+  EXPECT_NE(message().find("race in reverse_without_barrier"), std::string::npos);
+  ASSERT_EQ(unsetenv("PTYFUSE_EMU_WATCHED_THREADS"), 0);
+  EXPECT_EQ(message(), "no error");
+}
+
 TEST(emu_faults, missing_barrier_is_a_race) {
   constexpr int length = 96;
   const DeviceArray<float> in(random_floats(length, 1, 2, 1), "in"), out(length, "out");

@@ -4,6 +4,10 @@
 
 #include <cstdint>
 
+#ifdef PTYFUSE_EMU
+#include "kernels/emu/recorder.h"
+#endif
+
 namespace ptyfuse::tests {
 
 template <class T>
@@ -27,6 +31,9 @@ class ReservedMemory {
  private:
   size_t bytes_ = 0;
   T* data_ = nullptr;
+#ifdef PTYFUSE_EMU
+  emu::Recorder unwatched_{{.counted = false}};  // the emulated GPU does not know these addresses
+#endif
 };
 
 }  // namespace ptyfuse::tests
