@@ -57,7 +57,7 @@ struct Counters {
 
 enum class FindingKind {
   race,                  ///< two threads, the same bytes, no barrier between, at least one writes
-  out_of_bounds,         ///< an access outside of every buffer, or of the shared memory asked for
+  out_of_bounds,         ///< outside of every buffer, of the shared memory asked for, or of an array of known length
   unaligned,             ///< a vector access at an address that is not a multiple of its width
   divergent_barrier,     ///< a barrier that a thread of the block does not reach
   divergent_collective,  ///< a warp collective that a lane of its mask does not reach

@@ -54,6 +54,8 @@ void race_of_blocks(const Stream& stream, float* out, bool atomic, float* counte
 void write_beyond_buffer(const Stream& stream, float* out, int length, int64_t at);
 void read_beyond_buffer(const Stream& stream, const float* in, float* out, int64_t at);
 void write_beyond_shared(const Stream& stream, float* out, int at);
+/// A thread's array of 4 floats, of which `length` are written.
+void write_beyond_local_array(const Stream& stream, const float* in, float* out, int length);
 void unaligned_vector(const Stream& stream, const float* in, float* out, int offset);
 void unaligned_double(const Stream& stream, const float* in, float* out, int offset);
 void divergent_barrier(const Stream& stream, float* out);

@@ -165,6 +165,21 @@ TEST(emu_faults, write_beyond_shared_memory) {
   }
 }
 
+TEST(emu_faults, index_beyond_a_local_array) {
+  const DeviceArray<float> in(random_floats(32, 0, 1, 1), "in"), out(32, "out");
+  const auto launch_it = [&](int length) {
+    return
+        [&, length](const Stream& stream) { planted::write_beyond_local_array(stream, in.data(), out.data(), length); };
+  };
+  const std::vector<std::string> words = {"out of bounds in sum_local_array, block (0, 0, 0): thread (",
+                                          "tests/emu/planted_faults.cu:", "takes element 4 of 'float [4]'"};
+  expect_found(FindingKind::out_of_bounds, words, launch_it(5));
+  expect_error_uncounted(words, launch_it(5));
+  const Stream stream(test_device());
+  const emu::Recorder recorder;
+  launch_it(4)(stream);
+}
+
 TEST(emu_faults, unaligned_vector_access) {
   const DeviceArray<float> in(random_floats(32, 0, 1, 1), "in"), out(32, "out");
   const auto launch_it = [&](const Stream& stream) { planted::unaligned_vector(stream, in.data(), out.data(), 1); };

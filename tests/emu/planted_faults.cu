@@ -49,6 +49,12 @@ __global__ void write_shared(float* out, int at) {
   out[0] = 1;
 }
 
+__global__ void sum_local_array(const float* in, float* out, int length) {
+  float local[4] = {};
+  for (int i = 0; i < length; ++i) local[i] = in[i];
+  out[threadIdx.x] = local[0] + local[1] + local[2] + local[3];
+}
+
 template <class Vector>
 __global__ void copy_vector(const float* in, float* out, int offset) {
   *reinterpret_cast<Vector*>(out) = *reinterpret_cast<const Vector*>(in + offset);
@@ -151,6 +157,9 @@ void read_beyond_buffer(const Stream& stream, const float* in, float* out, int64
 }
 void write_beyond_shared(const Stream& stream, float* out, int at) {
   launch(write_shared, dim3(1), dim3(1), 128, stream)(out, at);
+}
+void write_beyond_local_array(const Stream& stream, const float* in, float* out, int length) {
+  launch(sum_local_array, dim3(1), dim3(32), 0, stream)(in, out, length);
 }
 void unaligned_vector(const Stream& stream, const float* in, float* out, int offset) {
   launch(copy_vector<float4>, dim3(1), dim3(1), 0, stream)(in, out, offset);
