@@ -348,18 +348,23 @@ bool has(const std::string& text, const char* part) {
   return text.find(part) != std::string::npos;
 }
 
-// Frame 1 of the odd case with its window one pixel too far right, one too far left, and with a probe that is not
-// there.
+// Frame 1 of the odd case with its window one pixel outside of the object on each of its sides, and with probes that
+// are not there.
 struct WrongBatch {
   std::vector<int64_t> corner, index;
   const char* message;
 };
 std::vector<WrongBatch> wrong_batches(const Data& d) {
-  std::vector<WrongBatch> out(3, {d.corner, d.index, "outside the object"});
-  out[0].corner[3] = d.c.width - d.c.side + 1;
-  out[1].corner[3] = -1;
-  out[2].index[1] = d.c.probes;
-  out[2].message = "probe 3";
+  std::vector<WrongBatch> out;
+  for (const bool of_x : {false, true})
+    for (const int64_t at : {int64_t{-1}, (of_x ? d.c.width : d.c.height) - d.c.side + 1}) {
+      out.push_back({d.corner, d.index, "outside the object"});
+      out.back().corner[of_x ? 3 : 2] = at;
+    }
+  for (const int64_t probe : {int64_t{-1}, d.c.probes}) {
+    out.push_back({d.corner, d.index, probe < 0 ? "probe -1" : "probe 3"});
+    out.back().index[1] = probe;
+  }
   return out;
 }
 
