@@ -18,6 +18,9 @@ void release(int index, void* memory) noexcept;
 /// The same from a pool, in the order of the stream's work: no wait for the GPU.
 void* allocate_in_stream(int index, void* stream, int64_t bytes, const std::string& name);
 void release_in_stream(int index, void* stream, void* memory) noexcept;
+/// Host memory that copies of GPU `index` read by themselves; null when it is not to be had.
+void* allocate_pinned(int index, int64_t bytes, const std::string& name);
+void release_pinned(int index, void* memory) noexcept;
 
 /// Work of one stream runs in order. Error(device): the GPU fails, at the latest in synchronise().
 void* make_stream(int index);
@@ -26,10 +29,20 @@ void synchronise(int index, void* stream);
 /// Kernels that this thread launches next go to GPU `index`.
 void make_current(int index);
 
+/// See Event.
+void* make_event(int index);
+void destroy_event(int index, void* event) noexcept;
+void record(int index, void* event, void* stream);
+void hold_back(int index, void* stream, void* event);
+void synchronise_event(int index, void* event);
+
 void fill_zero(int index, void* stream, void* memory, int64_t bytes);
 /// Ordered in the stream; the host's memory may be used again at return.
 void copy_to_device(int index, void* stream, void* device_memory, const void* host_memory, int64_t bytes);
 /// Complete at return.
 void copy_to_host(int index, void* stream, void* host_memory, const void* device_memory, int64_t bytes);
+/// Ordered in the stream; from pinned memory, which is read some time after the return.
+void enqueue_copy_to_device(int index, void* stream, void* device_memory, const void* pinned_memory, int64_t bytes);
+void enqueue_copy_on_device(int index, void* stream, void* to, const void* from, int64_t bytes);
 
 }  // namespace ptyfuse::gpu

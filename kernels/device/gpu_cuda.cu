@@ -20,6 +20,9 @@ void check(const char* what, int index, cudaError_t status) {
 cudaStream_t native(void* stream) {
   return static_cast<cudaStream_t>(stream);
 }
+cudaEvent_t native_event(void* event) {
+  return static_cast<cudaEvent_t>(event);
+}
 
 std::string version(int number) {
   return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
@@ -120,6 +123,22 @@ void release_in_stream(int index, void* stream, void* memory) noexcept {
   if (cudaSetDevice(index) == cudaSuccess) cudaFreeAsync(memory, native(stream));
 }
 
+void* allocate_pinned(int index, int64_t bytes, const std::string& name) {
+  make_current(index);
+  void* memory = nullptr;
+  const cudaError_t status = cudaHostAlloc(&memory, static_cast<size_t>(bytes), cudaHostAllocPortable);
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    return nullptr;
+  }
+  check(("allocation of pinned '" + name + "'").c_str(), index, status);
+  return memory;
+}
+
+void release_pinned(int index, void* memory) noexcept {
+  if (memory != nullptr && cudaSetDevice(index) == cudaSuccess) cudaFreeHost(memory);
+}
+
 void* make_stream(int index) {
   make_current(index);
   // The pool behind allocate_in_stream keeps what it once had, else every wait for the GPU would give it back.
@@ -145,6 +164,32 @@ void make_current(int index) {
   check("selection", index, cudaSetDevice(index));
 }
 
+void* make_event(int index) {
+  make_current(index);
+  cudaEvent_t event = nullptr;
+  check("event", index, cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  return event;
+}
+
+void destroy_event(int index, void* event) noexcept {
+  if (cudaSetDevice(index) == cudaSuccess) cudaEventDestroy(native_event(event));
+}
+
+void record(int index, void* event, void* stream) {
+  make_current(index);
+  check("recording an event", index, cudaEventRecord(native_event(event), native(stream)));
+}
+
+void hold_back(int index, void* stream, void* event) {
+  make_current(index);
+  check("waiting for an event", index, cudaStreamWaitEvent(native(stream), native_event(event), 0));
+}
+
+void synchronise_event(int index, void* event) {
+  make_current(index);
+  check("work on the GPU", index, cudaEventSynchronize(native_event(event)));
+}
+
 void fill_zero(int index, void* stream, void* memory, int64_t bytes) {
   make_current(index);
   check("clearing memory", index, cudaMemsetAsync(memory, 0, static_cast<size_t>(bytes), native(stream)));
@@ -165,6 +210,19 @@ void copy_to_host(int index, void* stream, void* host_memory, const void* device
       "copy from the GPU", index,
       cudaMemcpyAsync(host_memory, device_memory, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, native(stream)));
   synchronise(index, stream);
+}
+
+void enqueue_copy_to_device(int index, void* stream, void* device_memory, const void* pinned_memory, int64_t bytes) {
+  make_current(index);
+  check("copy to the GPU", index,
+        cudaMemcpyAsync(device_memory, pinned_memory, static_cast<size_t>(bytes), cudaMemcpyHostToDevice,
+                        native(stream)));
+}
+
+void enqueue_copy_on_device(int index, void* stream, void* to, const void* from, int64_t bytes) {
+  make_current(index);
+  check("copy on the GPU", index,
+        cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice, native(stream)));
 }
 
 }  // namespace ptyfuse::gpu

@@ -151,6 +151,7 @@ LaunchReport make_report(const LaunchConfig& config, const KernelCall& kernel, c
 void run(const Stream& stream, const LaunchConfig& config, const KernelCall& kernel) {
   if (config.grid.x == 0 || config.grid.y == 0 || config.grid.z == 0) return;
   check(config, kernel);
+  stream.synchronise();  // the kernel runs at once, behind the stream's copies
   Recorder* const recorder = Recorder::current();
   const Mode mode = recorder ? recorder->mode() : Mode{.counted = false};
   const int64_t blocks = int64_t{config.grid.x} * config.grid.y * config.grid.z;
