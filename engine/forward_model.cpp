@@ -5,6 +5,7 @@
 
 #include "autodiff/ops/nodes.h"
 #include "autodiff/ops/patch_view.h"
+#include "engine/frame_stage.h"
 #include "engine/probe.h"
 #include "kernels/ops/complex_patch.h"
 #include "kernels/ops/merge.h"
@@ -44,16 +45,8 @@ struct NetworkInput {
                                           std::to_string(batch * config.members()) + " frames of " +
                                           std::to_string(config.side_px) + " x " + std::to_string(config.side_px));
     staged.resize(frames.size());
-    const int64_t members = shared ? 1 : config.members();
-    const int64_t pixels = config.side_px * config.side_px;
-    stream.device().parallel_for(out.elements() / (members * pixels), 1, [&](int64_t begin, int64_t end, int) {
-      for (int64_t image = begin; image < end; ++image) {
-        const float* const in = frames.data() + image * members * pixels;
-        float* const channel_last = staged.data() + image * members * pixels;
-        for (int64_t c = 0; c < members; ++c)
-          for (int64_t p = 0; p < pixels; ++p) channel_last[p * members + c] = factor * in[c * pixels + p];
-      }
-    });
+    arrange_frames(stream.device(), frames, config.input_channels(), config.side_px * config.side_px, factor,
+                   staged.data());
     copy_to_device(stream, out, staged.data(), out.elements());
   }
 

@@ -67,6 +67,7 @@ class TrainingGraph {
   int64_t planned_bytes() const;
 
   /// The network's input, normalised amplitude X: [B,N,N,C] (grouped, supervised) or [B*C,N,N,1] (shared), contiguous.
+  /// A FrameStage fills it while another batch computes; set_frames() does it on the spot.
   TensorView<float> x();
   /// The same memory as the physics sees it: [B,C,N,N].
   TensorView<const float> measured() const;

@@ -9,6 +9,7 @@
 
 #include "engine/forward_model.h"
 #include "engine/frame_range.h"
+#include "engine/frame_stage.h"
 #include "engine/loader.h"
 #include "engine/refine.h"
 #include "engine/refine_output.h"
@@ -146,7 +147,15 @@ struct Reconstructor::Impl {
             frames_of(groups, {begin, list.begin() + static_cast<std::ptrdiff_t>(std::min(
                                                          list.size(), first + static_cast<size_t>(config.batch)))}));
       }
+    FrameStage stage(device, network.config(), config.batch);
+    size_t staged = 0;
+    const auto stage_next = [&] {
+      if (staged == walk.size()) return;
+      stage.put(loader.next(), static_cast<float>(normalisation));
+      ++staged;
+    };
     loader.start(walk);
+    stage_next();
 
     const auto start = Clock::now();
     int64_t done = 0;
@@ -157,7 +166,7 @@ struct Reconstructor::Impl {
         if (control.stop_requested()) throw Error(ErrorKind::cancelled, "reconstruction stopped; nothing was written");
         const auto count = static_cast<int64_t>(std::min(list.size() - first, static_cast<size_t>(config.batch)));
         InferenceGraph& g = graph(count);
-        g.set_frames(stream, loader.next(), static_cast<float>(normalisation));
+        stage.take(stream, g.x());
         std::vector<PositionPx> centres;
         std::vector<float> offsets;
         for (int64_t i = 0; i < count; ++i) {
@@ -169,6 +178,7 @@ struct Reconstructor::Impl {
         if (!supervised) copy_to_device(stream, g.offsets(), offsets.data(), static_cast<int64_t>(offsets.size()));
         g.run(stream);
         stitcher.add(stream, g.objects(), centres);
+        stage_next();  // while a GPU computes this batch
         if (config.patches) keep_patches(g.objects(), out);
         done += count * groups.members;
         const double seconds = std::chrono::duration<double>(Clock::now() - start).count();

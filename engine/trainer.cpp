@@ -10,6 +10,7 @@
 
 #include "engine/forward_model.h"
 #include "engine/frame_range.h"
+#include "engine/frame_stage.h"
 #include "engine/learning_rate.h"
 #include "engine/probe.h"
 #include "engine/train_options.h"
@@ -138,6 +139,9 @@ struct Trainer::Impl {
     settings.mae_weight = config.mae_weight;
     settings.tv_weight = config.tv_weight;
     settings.canvas_px = groups.canvas(info.side_px);
+    const auto most_groups =
+        std::min(config.batch, static_cast<int64_t>(std::max(split.training.size(), split.validation.size())));
+    stage = std::make_unique<FrameStage>(device, network.config(), most_groups);
     if (config.method == Method::supervised) return;
     probe_memory = Tensor<complex64>(device, {probe.depth, probe.height, probe.width}, "probe");
     copy_to_device(stream, probe_memory.view(), probe.data.data(), probe_memory.elements());
@@ -189,16 +193,30 @@ struct Trainer::Impl {
     };
     for (int64_t b = step_in_epoch; b < steps_per_epoch; ++b) add(batch_of(order, b));
     for (int64_t b = 0; b < batches_of(split.validation); ++b) add(batch_of(split.validation, b));
+    unstaged = walk.size();
     loader->start(std::move(walk));
     walking = true;
+    stage_next();
     epoch_start = Clock::now();
     patterns_timed = 0;
   }
 
-  // Fills a graph with the loader's next batch, which is these groups.
+  // The walk's next batch sets out for the device, where one is left.
+  void stage_next() {
+    if (unstaged == 0) return;
+    --unstaged;
+    try {
+      stage->put(loader->next(), static_cast<float>(scales.normalisation));
+    } catch (...) {
+      walking = false;  // the batch is lost: another attempt walks anew
+      throw;
+    }
+  }
+
+  // Fills a graph with the walk's next batch, which is these groups.
   TrainingGraph& load(std::span<const int64_t> batch) {
     TrainingGraph& g = graph(static_cast<int64_t>(batch.size()));
-    g.set_frames(stream, loader->next(), static_cast<float>(scales.normalisation));
+    stage->take(stream, g.x());
     g.set_scales(log_scale, static_cast<float>(scales.measured_scale));
     const std::vector<int64_t> list(batch.begin(), batch.end());
     if (config.method == Method::supervised) {
@@ -223,6 +241,7 @@ struct Trainer::Impl {
     const std::span<const int64_t> batch = batch_of(order, step_in_epoch);
     TrainingGraph& g = load(batch);
     const TrainingResult result = g.step(stream);
+    stage_next();  // a GPU has come to the loss: the way back still runs, and the norm below waits for it
     set_scale_gradient(config.train_scale ? result.grad_log_scale : 0);
     const TensorView<float> gradient = gradients.view();
     const double norm = config.clip == Clip::norm ? ops::clip_by_norm(stream, config.clip_at, gradient)
@@ -268,7 +287,9 @@ struct Trainer::Impl {
     double sum = 0;
     for (int64_t b = 0; b < batches_of(split.validation); ++b) {
       const std::span<const int64_t> batch = batch_of(split.validation, b);
-      sum += load(batch).evaluate(stream).loss * static_cast<double>(batch.size());
+      TrainingGraph& g = load(batch);
+      stage_next();  // evaluate() waits for its loss
+      sum += g.evaluate(stream).loss * static_cast<double>(batch.size());
     }
     return split.validation.empty() ? std::numeric_limits<double>::quiet_NaN()
                                     : sum / static_cast<double>(split.validation.size());
@@ -403,6 +424,7 @@ struct Trainer::Impl {
   TrainingSettings settings;
   Tensor<float> parameters, gradients, adam_m, adam_v, weight_memory, mask_memory;
   Tensor<complex64> probe_memory;
+  std::unique_ptr<FrameStage> stage;
   std::map<int64_t, TrainingGraph> graphs;
   std::vector<ops::ParameterRange> parameter_ranges;
   std::unique_ptr<LearningRate> rate;
@@ -411,6 +433,7 @@ struct Trainer::Impl {
   int64_t steps_per_epoch = 1, epoch = 0, steps = 0, step_in_epoch = 0;
   double loss_sum = 0;
   bool stopped_early = false, walking = false;
+  size_t unstaged = 0;  // batches of the walk
   std::vector<int64_t> order;
   std::vector<float> offsets;
   std::vector<HistoryRow> history;
