@@ -290,6 +290,7 @@ class Bench {
     auto weight = stitch_weight(StitchRule::probe, n, default_probe(n), false);
     return {[this, patches, centres, weight, n] {
               Stitcher stitcher(device_, centres, n, weight, int64_t{1} << 40);
+              stitcher.begin(stream_);
               stitcher.add(stream_, std::as_const(*patches).view(), centres);
               io::Reconstruction out;
               stitcher.finish(stream_, out);

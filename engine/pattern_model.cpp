@@ -9,22 +9,40 @@ namespace ptyfuse {
 
 PatternModel::PatternModel(const Device& device, const io::ComplexImage& objects, const io::ComplexImage& probe,
                            int64_t largest_piece)
-    : device_(device),
-      objects_(&objects),
-      probe_(&probe),
-      transform_(device, probe.width, probe.width),
-      fields_(device, {largest_piece, probe.width, probe.width}, "exit waves"),
-      patches_host_(static_cast<size_t>(fields_.elements())),
-      fields_host_(patches_host_.size()) {}
+    : device_(device), objects_(&objects), probe_(&probe), transform_(device, probe.width, probe.width) {
+  take_memory(largest_piece);
+  patches_host_.resize(static_cast<size_t>(fields_.elements()));
+  fields_host_.resize(patches_host_.size());
+}
+
+void PatternModel::take_memory(int64_t largest_piece) {
+  for (int64_t piece = largest_piece;; piece = (piece + 1) / 2) {
+    try {
+      fields_ = Tensor<complex64>(device_, {piece, probe_->width, probe_->width}, "exit waves");
+      return;
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::memory || piece <= 1) throw;
+    }
+  }
+}
 
 void PatternModel::amplitudes(std::span<const std::array<double, 2>> positions_px,
                               std::span<const int32_t> object_index, std::span<float> out) {
-  const int64_t pixels = probe_->width * probe_->width;
-  const auto frames = static_cast<int64_t>(positions_px.size());
-  if (frames > fields_.shape()[0] || static_cast<int64_t>(object_index.size()) != frames ||
-      static_cast<int64_t>(out.size()) != frames * pixels)
+  const size_t frames = positions_px.size(), pixels = static_cast<size_t>(probe_->width * probe_->width);
+  if (object_index.size() != frames || out.size() != frames * pixels)
     throw_shape_error("pattern model", std::to_string(frames) + " frames, " + std::to_string(object_index.size()) +
                                            " object indices and " + std::to_string(out.size()) + " pixels do not fit");
+  for (size_t first = 0; first < frames; first += static_cast<size_t>(fields_.shape()[0])) {
+    const size_t count = std::min(frames - first, static_cast<size_t>(fields_.shape()[0]));
+    piece_amplitudes(positions_px.subspan(first, count), object_index.subspan(first, count),
+                     out.subspan(first * pixels, count * pixels));
+  }
+}
+
+void PatternModel::piece_amplitudes(std::span<const std::array<double, 2>> positions_px,
+                                    std::span<const int32_t> object_index, std::span<float> out) {
+  const int64_t pixels = probe_->width * probe_->width;
+  const auto frames = static_cast<int64_t>(positions_px.size());
   Stream stream(device_);
   const TensorView<complex64> fields = fields_.view().slice(0, 0, frames);
   for (int64_t mode = 0; mode < probe_->depth; ++mode) {

@@ -14,7 +14,7 @@ namespace ptyfuse {
 /// Noise-free diffraction of objects [images,H,W] under a probe [modes,N,N]. Both must outlive it.
 class PatternModel {
  public:
-  /// At most `largest_piece` frames are asked for at once.
+  /// Works on at most `largest_piece` frames at once, on fewer where the device's memory holds no more.
   PatternModel(const Device& device, const io::ComplexImage& objects, const io::ComplexImage& probe,
                int64_t largest_piece);
 
@@ -27,6 +27,10 @@ class PatternModel {
                     const RunControl& control = {}) const;
 
  private:
+  void take_memory(int64_t largest_piece);
+  void piece_amplitudes(std::span<const std::array<double, 2>> positions_px, std::span<const int32_t> object_index,
+                        std::span<float> out);
+
   Device device_;
   const io::ComplexImage* objects_;
   const io::ComplexImage* probe_;

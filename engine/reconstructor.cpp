@@ -6,7 +6,10 @@
 #include <chrono>
 #include <cmath>
 #include <map>
+#include <optional>
+#include <set>
 
+#include "engine/device_memory.h"
 #include "engine/forward_model.h"
 #include "engine/frame_range.h"
 #include "engine/frame_stage.h"
@@ -51,12 +54,13 @@ OptionTable reconstruct_options(ReconstructConfig& c) {
   add_frames_option(t, c.frames);
   t.integer("polish", c.polish_sweeps, "sweeps of iterative refinement (refine) after the network");
   t.flag("patches", c.patches, "keep every object patch in the output");
-  t.integer("batch", c.batch, "groups at a time", 1, 65536);
+  t.integer("batch", c.batch, "groups at a time; fewer where --device-memory asks for it", 1, 65536);
   t.choice("precision", c.precision,
            {{"auto", PrecisionChoice::automatic}, {"fp32", PrecisionChoice::fp32}, {"bf16", PrecisionChoice::bf16}},
            "arithmetic of the convolutions; auto: as trained");
   t.bytes("host-memory", c.host_memory_bytes, "most memory for frames on the host; 0: no limit");
-  t.bytes("device-memory", c.device_memory_bytes, "most memory on the device; 0: no limit");
+  t.bytes("device-memory", c.device_memory_bytes,
+          "most memory on the device; batch and canvas shrink to it, with the same object; 0: no limit");
   t.seed("seed", c.seed, "of groups and of the sweeps' order");
   return t;
 }
@@ -85,13 +89,16 @@ struct Reconstructor::Impl {
       throw UsageError(fmt::format("--crop {}: expected an even number up to {}", config.crop_px, shape.side_px));
   }
 
-  InferenceGraph& graph(int64_t batch) {
-    const auto found = graphs.find(batch);
-    if (found != graphs.end()) return found->second;
+  InferenceGraph make_graph(const Device& on, int64_t batch) {
     InferenceSettings s;
     s.batch = batch;
     if (!supervised) s.weight = std::as_const(weight).view();
-    return graphs.emplace(batch, InferenceGraph(device, network, parameters.view(), s)).first->second;
+    return InferenceGraph(on, network, parameters.view(), s);
+  }
+  InferenceGraph& graph(int64_t batch) {
+    const auto found = graphs.find(batch);
+    if (found != graphs.end()) return found->second;
+    return graphs.emplace(batch, make_graph(device, batch)).first->second;
   }
 
   Groups scan_groups(const io::ScanInfo& info, const std::vector<int64_t>& frames) const {
@@ -115,12 +122,72 @@ struct Reconstructor::Impl {
     return stitch_weight(StitchRule::crop, config.crop_px, side_only, false);
   }
 
-  Stitcher make_stitcher(const io::ScanInfo& info, const Groups& groups, const std::vector<float>& weighting) const {
+  Stitcher make_stitcher(const io::ScanInfo& info, const Groups& groups) const {
     try {
-      return Stitcher(device, groups.centre_px, info.side_px, weighting, config.host_memory_bytes / canvas_share);
+      return Stitcher(device, groups.centre_px, info.side_px, weights_for_stitching(info),
+                      config.host_memory_bytes / canvas_share);
     } catch (const Error& e) {
       throw Error(e.kind(), info.path + ": positions_px: " + e.what());
     }
+  }
+
+  // A pass over a scan: the groups of each image in batches of at most `batch`.
+  struct Pass {
+    std::vector<std::vector<int64_t>> by_image;
+    int64_t batch = 0;
+    std::unique_ptr<FrameStage> stage;
+
+    int64_t largest_image() const {
+      size_t most = 0;
+      for (const auto& list : by_image) most = std::max(most, list.size());
+      return static_cast<int64_t>(most);
+    }
+    std::span<const int64_t> batch_at(const std::vector<int64_t>& list, size_t first) const {
+      return std::span(list).subspan(first, std::min(list.size() - first, static_cast<size_t>(batch)));
+    }
+    std::set<int64_t> batch_sizes() const {
+      std::set<int64_t> sizes;
+      for (const auto& list : by_image)
+        for (const int64_t size :
+             {std::min<int64_t>(batch, static_cast<int64_t>(list.size())), static_cast<int64_t>(list.size()) % batch})
+          if (size > 0) sizes.insert(size);
+      return sizes;
+    }
+  };
+
+  // All memory of the device that a pass takes. What comes first gives way last: the canvas stays whole as long as a
+  // batch of one group fits beside it.
+  void take_memory(Pass& pass, Stitcher& stitcher, const RunControl& control) {
+    const int64_t wanted = std::min(config.batch, pass.largest_image());
+    pass.batch = wanted;
+    std::erase_if(graphs, [sizes = pass.batch_sizes()](const auto& entry) { return !sizes.contains(entry.first); });
+    std::string why;
+    for (const CanvasOnDevice canvas : {CanvasOnDevice::whole, CanvasOnDevice::band})
+      for (pass.batch = wanted; pass.batch > 0; pass.batch /= 2) try {
+          for (const int64_t size : pass.batch_sizes()) graph(size);
+          pass.stage = std::make_unique<FrameStage>(device, network.config(), pass.batch);
+          stitcher.begin(stream, canvas);
+          if (pass.batch < wanted)
+            control.say(fmt::format("the device's memory holds batches of {} groups, not {}", pass.batch, wanted));
+          if (stitcher.band_rows() < stitcher.height())
+            control.say(fmt::format("the device's memory holds {} of the canvas's {} rows at a time",
+                                    stitcher.band_rows(), stitcher.height()));
+          return;
+        } catch (const Error& e) {
+          if (e.kind() != ErrorKind::memory) throw;
+          why = e.what();
+          pass.stage.reset();
+          graphs.clear();
+        }
+    const std::optional<int64_t> needed = memory_needed_bytes(device, [&](const Device& on) {
+      const InferenceGraph one = make_graph(on, 1);
+      const FrameStage frames(on, network.config(), 1);
+      const Buffer canvas(on, stitcher.least_bytes(), "canvas");
+    });
+    throw Error(ErrorKind::memory, "one group at a time and a band of the canvas are too much for the device: " + why +
+                                       (needed ? fmt::format(". The least that works is --device-memory {}",
+                                                             device.memory_in_use_bytes() + *needed)
+                                               : ""));
   }
 
   void network_pass(std::unique_ptr<io::ScanReader> reader, const std::vector<int64_t>& frames, io::Reconstruction& out,
@@ -132,26 +199,25 @@ struct Reconstructor::Impl {
     used.erase(std::unique(used.begin(), used.end()), used.end());
     Loader loader(std::move(reader), std::move(used), {.host_memory_bytes = config.host_memory_bytes});
 
-    const std::vector<float> weighting = weights_for_stitching(info);
-    std::vector<std::vector<int64_t>> by_image(static_cast<size_t>(image_count(info)));
+    Pass pass;
+    pass.by_image.resize(static_cast<size_t>(image_count(info)));
     for (int64_t g = 0; g < groups.count(); ++g) {
       const auto frame = static_cast<size_t>(groups.index[static_cast<size_t>(g * groups.members)]);
-      by_image[info.object_index.empty() ? 0 : static_cast<size_t>(info.object_index[frame])].push_back(g);
+      pass.by_image[info.object_index.empty() ? 0 : static_cast<size_t>(info.object_index[frame])].push_back(g);
     }
+    Stitcher stitcher = make_stitcher(info, groups);
+    take_memory(pass, stitcher, control);
 
     std::vector<std::vector<int64_t>> walk;
-    for (const auto& list : by_image)
-      for (size_t first = 0; first < list.size(); first += static_cast<size_t>(config.batch)) {
-        const auto begin = list.begin() + static_cast<std::ptrdiff_t>(first);
-        walk.push_back(
-            frames_of(groups, {begin, list.begin() + static_cast<std::ptrdiff_t>(std::min(
-                                                         list.size(), first + static_cast<size_t>(config.batch)))}));
+    for (const auto& list : pass.by_image)
+      for (size_t first = 0; first < list.size(); first += static_cast<size_t>(pass.batch)) {
+        const std::span<const int64_t> batch = pass.batch_at(list, first);
+        walk.push_back(frames_of(groups, {batch.begin(), batch.end()}));
       }
-    FrameStage stage(device, network.config(), config.batch);
     size_t staged = 0;
     const auto stage_next = [&] {
       if (staged == walk.size()) return;
-      stage.put(loader.next(), static_cast<float>(normalisation));
+      pass.stage->put(loader.next(), static_cast<float>(normalisation));
       ++staged;
     };
     loader.start(walk);
@@ -160,17 +226,17 @@ struct Reconstructor::Impl {
     const auto start = Clock::now();
     int64_t done = 0;
     const int64_t total = groups.count() * groups.members;
-    for (const auto& list : by_image) {
-      Stitcher stitcher = make_stitcher(info, groups, weighting);
-      for (size_t first = 0; first < list.size(); first += static_cast<size_t>(config.batch)) {
+    for (const auto& list : pass.by_image) {
+      if (&list != &pass.by_image.front()) stitcher.begin(stream);
+      for (size_t first = 0; first < list.size(); first += static_cast<size_t>(pass.batch)) {
         if (control.stop_requested()) throw Error(ErrorKind::cancelled, "reconstruction stopped; nothing was written");
-        const auto count = static_cast<int64_t>(std::min(list.size() - first, static_cast<size_t>(config.batch)));
+        const std::span<const int64_t> batch = pass.batch_at(list, first);
+        const auto count = static_cast<int64_t>(batch.size());
         InferenceGraph& g = graph(count);
-        stage.take(stream, g.x());
+        pass.stage->take(stream, g.x());
         std::vector<PositionPx> centres;
         std::vector<float> offsets;
-        for (int64_t i = 0; i < count; ++i) {
-          const int64_t group = list[first + static_cast<size_t>(i)];
+        for (const int64_t group : batch) {
           centres.push_back(groups.centre_px[static_cast<size_t>(group)]);
           const auto o = groups.offsets_px.begin() + group * groups.members * 2;
           offsets.insert(offsets.end(), o, o + groups.members * 2);
@@ -245,7 +311,12 @@ struct Reconstructor::Impl {
     RefineState state = start_from_object(scan->info(), out.object, out.weight, out.origin_px, out.probe,
                                           mean_counts(device, *scan, sweeps.frames, control));
     if (config.polish_sweeps == 0) {
-      out.residual = {residual(device, *scan, sweeps, state)};
+      try {
+        out.residual = {residual(device, *scan, sweeps, state)};
+      } catch (const Error& e) {
+        if (e.kind() != ErrorKind::memory) throw;
+        control.say(std::string("R is left out: ") + e.what());
+      }
       return;
     }
     try {
@@ -309,6 +380,7 @@ io::Reconstruction Reconstructor::run(const std::function<std::unique_ptr<io::Sc
   const auto scale = static_cast<float>(std::exp(impl_->log_scale));  // from normalised units to counts
   if (!impl_->supervised)
     for (auto& p : out.probe.data) p *= scale;
+  if (impl_->device.memory_limit_bytes() > 0) impl_->graphs.clear();  // the sweeps need the memory
   impl_->polish(open_scan, out, control);
   return out;
 }

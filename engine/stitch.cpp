@@ -7,7 +7,6 @@
 #include <string>
 
 #include "kernels/device/error.h"
-#include "kernels/ops/reassemble.h"
 
 namespace ptyfuse {
 namespace {
@@ -66,24 +65,71 @@ Stitcher::Stitcher(const Device& device, std::span<const std::array<double, 2>> 
     throw_shape_error("stitching", "the weight is zero everywhere: no pixel of a patch would count");
   crop_side_ = side_ - 2 * crop_low_;
 
-  try {
-    weight_ = Tensor<float>(device_, {crop_side_, crop_side_}, "stitching weight");
-    weighted_ = Tensor<complex64>(device_, {height_, width_}, "stitching canvas");
-    weight_sum_ = Tensor<float>(device_, {height_, width_}, "stitching canvas weight");
-  } catch (const Error& e) {
-    refuse_canvas(height, width, e.what());
-  }
-  std::vector<float> core;
-  core.reserve(static_cast<size_t>(crop_side_ * crop_side_));
+  core_.reserve(static_cast<size_t>(crop_side_ * crop_side_));
   for (int64_t y = crop_low_; y < crop_low_ + crop_side_; ++y) {
     const auto row = weight.subspan(static_cast<size_t>(y * side_ + crop_low_), static_cast<size_t>(crop_side_));
-    core.insert(core.end(), row.begin(), row.end());
+    core_.insert(core_.end(), row.begin(), row.end());
   }
-  Stream stream(device_);
-  copy_to_device(stream, weight_.view(), core.data(), static_cast<int64_t>(core.size()));
+}
+
+int64_t Stitcher::least_bytes() const {
+  return least_rows() * width_ * static_cast<int64_t>(bytes_per_pixel) +
+         static_cast<int64_t>(core_.size() * sizeof(float));
+}
+
+void Stitcher::begin(Stream& stream, CanvasOnDevice on_device) {
+  if (weighted_.data() == nullptr) {
+    try {
+      take_memory(on_device);
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::memory) throw;
+      weight_ = {};
+      refuse_canvas(static_cast<double>(height_), static_cast<double>(width_), e.what());
+    }
+    copy_to_device(stream, weight_.view(), core_.data(), weight_.elements());
+  }
   fill_zero(stream, weighted_.view());
   fill_zero(stream, weight_sum_.view());
-  stream.synchronise();
+  loaded_ = 0;
+  host_weighted_.clear();
+  host_weight_sum_.clear();
+  if (band_count() == 1) return;
+  host_weighted_.resize(static_cast<size_t>(height_ * width_));
+  host_weight_sum_.resize(static_cast<size_t>(height_ * width_));
+}
+
+void Stitcher::take_memory(CanvasOnDevice on_device) {
+  weight_ = Tensor<float>(device_, {crop_side_, crop_side_}, "stitching weight");
+  const int64_t least = on_device == CanvasOnDevice::whole ? height_ : least_rows();
+  for (int64_t rows = height_; weighted_.data() == nullptr; rows = std::max(rows / 2, least)) {
+    try {
+      weight_sum_ = Tensor<float>(device_, {rows, width_}, "stitching canvas weight");
+      weighted_ = Tensor<complex64>(device_, {rows, width_}, "stitching canvas");
+    } catch (const Error& e) {
+      weight_sum_ = {};
+      if (e.kind() != ErrorKind::memory || rows == least) throw;
+    }
+  }
+}
+
+ops::StitchSums Stitcher::sums() {
+  const int64_t rows = std::min(band_rows(), height_ - loaded_ * band_rows());
+  return {weighted_.view().slice(0, 0, rows), weight_sum_.view().slice(0, 0, rows)};
+}
+
+void Stitcher::store(Stream& stream) {
+  const ops::StitchSums on_device = sums();
+  const int64_t first = loaded_ * band_rows() * width_, elements = on_device.weight.elements();
+  copy_to_host<complex64>(stream, host_weighted_.data() + first, on_device.weighted, elements);
+  copy_to_host<float>(stream, host_weight_sum_.data() + first, on_device.weight, elements);
+}
+
+void Stitcher::load(Stream& stream, int64_t band) {
+  loaded_ = band;
+  const ops::StitchSums on_device = sums();
+  const int64_t first = loaded_ * band_rows() * width_, elements = on_device.weight.elements();
+  copy_to_device(stream, on_device.weighted, host_weighted_.data() + first, elements);
+  copy_to_device(stream, on_device.weight, host_weight_sum_.data() + first, elements);
 }
 
 void Stitcher::add(Stream& stream, TensorView<const complex64> patches,
@@ -105,28 +151,37 @@ void Stitcher::add(Stream& stream, TensorView<const complex64> patches,
       corner_px.push_back(corner + static_cast<double>(crop_low_));
     }
   const int64_t end = crop_low_ + crop_side_;
-  ops::reassemble(stream, patches.slice(1, crop_low_, end).slice(2, crop_low_, end), corner_px, weight_.view(),
-                  {weighted_.view(), weight_sum_.view()});
+  const TensorView<const complex64> cores = patches.slice(1, crop_low_, end).slice(2, crop_low_, end);
+  // A band drops what falls outside of it, so that each pixel still sees its patches in their order.
+  for (int64_t band = 0; band < band_count(); ++band) {
+    const auto top = static_cast<double>(band * band_rows()), bottom = top + static_cast<double>(band_rows());
+    std::vector<double> in_band = corner_px;
+    bool touched = false;
+    for (size_t i = 0; i < in_band.size(); i += 2) {
+      touched = touched || (corner_px[i] < bottom && corner_px[i] + static_cast<double>(crop_side_ + 1) > top);
+      in_band[i] -= top;
+    }
+    if (!touched) continue;
+    if (band != loaded_) {
+      store(stream);
+      load(stream, band);
+    }
+    ops::reassemble(stream, cores, in_band, weight_.view(), sums());
+  }
 }
 
 void Stitcher::finish(Stream& stream, io::Reconstruction& out) {
-  out.origin_px = origin_;
-  out.object = {.depth = 1, .height = height_, .width = width_, .data = {}};
-  out.object.data.resize(static_cast<size_t>(height_ * width_));
-  out.weight.resize(static_cast<size_t>(height_ * width_));
-  // By runs of rows: no second canvas on the device.
-  constexpr int64_t pixels = int64_t{1} << 20;
-  const int64_t rows = std::clamp<int64_t>(pixels / width_, 1, height_);
-  Tensor<complex64> object(device_, {rows, width_}, "stitched rows");
-  for (int64_t begin = 0; begin < height_; begin += rows) {
-    const int64_t end = std::min(begin + rows, height_), elements = (end - begin) * width_;
-    const TensorView<complex64> part = object.view().slice(0, 0, end - begin);
-    const TensorView<float> weight = weight_sum_.view().slice(0, begin, end);
-    ops::reassemble_finish(stream, {weighted_.view().slice(0, begin, end), weight}, part);
-    copy_to_host<complex64>(stream, out.object.data.data() + begin * width_, part, elements);
-    copy_to_host<float>(stream, out.weight.data() + begin * width_, weight, elements);
-    stream.synchronise();
+  host_weighted_.resize(static_cast<size_t>(height_ * width_));
+  host_weight_sum_.resize(static_cast<size_t>(height_ * width_));
+  const int64_t first = loaded_;
+  for (int64_t i = 0; i < band_count(); ++i) {
+    if (i > 0) load(stream, (first + i) % band_count());
+    ops::reassemble_finish(stream, sums(), sums().weighted);
+    store(stream);
   }
+  out.origin_px = origin_;
+  out.object = {.depth = 1, .height = height_, .width = width_, .data = std::move(host_weighted_)};
+  out.weight = std::move(host_weight_sum_);
 }
 
 std::vector<float> stitch_weight(StitchRule rule, int64_t crop_px, const io::ComplexImage& probe, bool pad_object) {

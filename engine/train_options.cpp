@@ -82,7 +82,8 @@ OptionTable train_options(TrainConfig& c) {
            {{"auto", PrecisionChoice::automatic}, {"fp32", PrecisionChoice::fp32}, {"bf16", PrecisionChoice::bf16}},
            "arithmetic of the convolutions; auto: bf16 where the device is quick at it");
   t.bytes("host-memory", c.host_memory_bytes, "most memory for frames on the host; 0: no limit");
-  t.bytes("device-memory", c.device_memory_bytes, "most memory on the device; 0: no limit");
+  t.bytes("device-memory", c.device_memory_bytes,
+          "most memory on the device; the batch does not shrink to it, the error says which one fits; 0: no limit");
   t.integer("checkpoint-every", c.checkpoint_every, "epochs between checkpoints", 1);
   t.seed("seed", c.seed, "of initial weights, groups and order: same seed, same model");
   return t;

@@ -7,7 +7,10 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <optional>
+#include <set>
 
+#include "engine/device_memory.h"
 #include "engine/forward_model.h"
 #include "engine/frame_range.h"
 #include "engine/frame_stage.h"
@@ -104,6 +107,7 @@ struct Trainer::Impl {
 
     if (config.clip_at == 0 && config.clip != Clip::none) config.clip_at = config.clip == Clip::agc ? 0.01 : 1;
     prepare_model();
+    prepare_graphs();
     steps_per_epoch = (static_cast<int64_t>(split.training.size()) + config.batch - 1) / config.batch;
     rate = std::make_unique<LearningRate>(config.schedule, config.learning_rate, config.epochs, steps_per_epoch);
   }
@@ -139,9 +143,6 @@ struct Trainer::Impl {
     settings.mae_weight = config.mae_weight;
     settings.tv_weight = config.tv_weight;
     settings.canvas_px = groups.canvas(info.side_px);
-    const auto most_groups =
-        std::min(config.batch, static_cast<int64_t>(std::max(split.training.size(), split.validation.size())));
-    stage = std::make_unique<FrameStage>(device, network.config(), most_groups);
     if (config.method == Method::supervised) return;
     probe_memory = Tensor<complex64>(device, {probe.depth, probe.height, probe.width}, "probe");
     copy_to_device(stream, probe_memory.view(), probe.data.data(), probe_memory.elements());
@@ -158,17 +159,68 @@ struct Trainer::Impl {
     }
   }
 
-  // The graph for batches of this many groups, made at its first use.
-  TrainingGraph& graph(int64_t batch) {
-    const auto found = graphs.find(batch);
-    if (found != graphs.end()) return found->second;
+  TrainingGraph make_graph(const Device& on, int64_t batch) {
     TrainingSettings s = settings;
     s.batch = batch;
     const int64_t count = network.parameter_count();
-    return graphs
-        .emplace(batch, TrainingGraph(device, network, parameters.view().slice(0, 0, count),
-                                      gradients.view().slice(0, 0, count), s))
-        .first->second;
+    return {on, network, parameters.view().slice(0, 0, count), gradients.view().slice(0, 0, count), s};
+  }
+
+  // Every number of groups that a batch of the training or validation set has, where `batch` is the largest wanted.
+  std::set<int64_t> batch_sizes(int64_t batch) const {
+    std::set<int64_t> sizes;
+    for (const auto& list : {std::cref(split.training), std::cref(split.validation)}) {
+      const auto count = static_cast<int64_t>(list.get().size());
+      for (const int64_t size : {std::min(batch, count), count % batch})
+        if (size > 0) sizes.insert(size);
+    }
+    return sizes;
+  }
+
+  // All memory of the device that steps need, so that none runs out of it later.
+  void take_memory(int64_t batch) {
+    const std::set<int64_t> sizes = batch_sizes(batch);
+    stage = std::make_unique<FrameStage>(device, network.config(), *sizes.rbegin());
+    for (const int64_t size : sizes) graphs.emplace(size, make_graph(device, size));
+  }
+  bool fits(int64_t batch) {
+    bool taken = true;
+    try {
+      take_memory(batch);
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::memory) throw;
+      taken = false;
+    }
+    stage.reset();
+    graphs.clear();
+    return taken;
+  }
+
+  // A batch is part of the result: where it does not fit, the user decides.
+  void prepare_graphs() {
+    std::string why;
+    try {
+      return take_memory(config.batch);
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::memory) throw;
+      why = e.what();
+      stage.reset();
+      graphs.clear();
+    }
+    int64_t smaller = std::min(config.batch, *batch_sizes(config.batch).rbegin()) / 2;
+    while (smaller > 0 && !fits(smaller)) smaller /= 2;
+    const std::optional<int64_t> needed = memory_needed_bytes(device, [this](const Device& on) {
+      const std::set<int64_t> sizes = batch_sizes(config.batch);
+      const FrameStage frames(on, network.config(), *sizes.rbegin());
+      std::vector<TrainingGraph> all;
+      for (const int64_t size : sizes) all.push_back(make_graph(on, size));
+    });
+    std::string mend = smaller > 0 ? fmt::format("--batch {} fits", smaller) : "no smaller --batch fits";
+    if (needed)
+      mend +=
+          fmt::format(", and --batch {} with --device-memory {}", config.batch, device.memory_in_use_bytes() + *needed);
+    throw Error(ErrorKind::memory, fmt::format("training with --batch {}: {}. {}; another batch trains another model",
+                                               config.batch, why, mend));
   }
 
   // The groups [first, first + batch) of a list.
@@ -215,7 +267,7 @@ struct Trainer::Impl {
 
   // Fills a graph with the walk's next batch, which is these groups.
   TrainingGraph& load(std::span<const int64_t> batch) {
-    TrainingGraph& g = graph(static_cast<int64_t>(batch.size()));
+    TrainingGraph& g = graphs.at(static_cast<int64_t>(batch.size()));
     stage->take(stream, g.x());
     g.set_scales(log_scale, static_cast<float>(scales.measured_scale));
     const std::vector<int64_t> list(batch.begin(), batch.end());

@@ -30,7 +30,8 @@ std::vector<float> flatten_weights(const UNet& network, const std::vector<io::Na
 class Trainer {
  public:
   /// Reads the scan's power once, makes groups, scales and the network with its initial weights.
-  /// Errors: everything the settings or the scan make impossible, by name.
+  /// Errors: everything the settings or the scan make impossible, by name; Error(memory) says which batch fits, and
+  /// what the one wanted takes.
   Trainer(const Device& device, const TrainConfig& config, std::unique_ptr<io::ScanReader> scan,
           const RunControl& control);
   ~Trainer();

@@ -24,7 +24,7 @@ struct StitchSums {
 void reassemble(Stream& stream, TensorView<const complex64> patches, std::span<const double> corner_px,
                 TensorView<const float> weight, const StitchSums& sums);
 
-/// object = weighted / (weight + 1e-9), elementwise, [H,W].
+/// object = weighted / (weight + 1e-9), elementwise, [H,W]; may be the memory of `weighted`.
 void reassemble_finish(Stream& stream, const StitchSums& sums, TensorView<complex64> object);
 
 Cost reassemble_cost(const Shape& patches);

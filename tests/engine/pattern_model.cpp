@@ -10,6 +10,7 @@
 #include "kernels/device/error.h"
 #include "tests/support/compare.h"
 #include "tests/support/device.h"
+#include "tests/support/random_data.h"
 #include "tests/support/reference_pattern.h"
 
 namespace ptyfuse {
@@ -74,8 +75,29 @@ TEST(pattern_model, pieces_and_threads_change_nothing) {
   EXPECT_EQ(whole, pieces);
   EXPECT_EQ(one.mean_power(positions, index), two.mean_power(positions, index));
   EXPECT_EQ(one.mean_power({}, {}), 0);
-  EXPECT_THROW(two.amplitudes(positions, index, whole), Error);
+  std::fill(pieces.begin(), pieces.end(), -1.0F);
+  two.amplitudes(positions, index, pieces);
+  EXPECT_EQ(whole, pieces);
+  EXPECT_THROW(two.amplitudes(positions, std::span(index).first(36), whole), Error);
   one.amplitudes({}, {}, {});
+}
+
+TEST(pattern_model, takes_what_memory_there_is) {
+  const ComplexImage objects = random_image(1, 30, 30, 3), probe = random_image(2, 8, 8, 4);
+  const std::vector<std::array<double, 2>> positions(37, {11.25, 14.5});
+  const std::vector<int32_t> index(37);
+  std::vector<float> expected(37 * 64), found(37 * 64);
+  PatternModel(tests::test_device(), objects, probe, 37).amplitudes(positions, index, expected);
+  const Device any = Device::cpu({.threads = 2});
+  const ops::Fft2 transform(any, 8, 8);
+  const int64_t scratch = any.memory_in_use_bytes();
+  const Device small = Device::cpu({.threads = 2, .memory_limit_bytes = scratch + 10 * 64 * 8});
+  PatternModel(small, objects, probe, 37).amplitudes(positions, index, found);
+  EXPECT_EQ(found, expected);
+  EXPECT_EQ(small.memory_peak_bytes(), scratch + 10 * 64 * 8);
+  const Device none = Device::cpu({.threads = 2, .memory_limit_bytes = scratch + 64 * 8 - 1});
+  const std::string refused = tests::error_message([&] { PatternModel(none, objects, probe, 37); });
+  EXPECT_NE(refused.find("buffer 'exit waves' needs 512 bytes"), std::string::npos) << refused;
 }
 
 }  // namespace

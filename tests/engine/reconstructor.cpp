@@ -8,6 +8,7 @@
 #include "engine/trainer.h"
 #include "engine/training_set.h"
 #include "tests/support/device.h"
+#include "tests/support/random_data.h"
 #include "tests/support/scans.h"
 
 namespace ptyfuse {
@@ -89,6 +90,71 @@ TEST(reconstructor, refuses_what_cannot_be_polished_before_any_work) {
     EXPECT_NE(std::string(e.what()).find("one image, this one has 2"), std::string::npos) << e.what();
   }
   EXPECT_FALSE(worked);
+}
+
+int64_t number_behind(const std::string& text, const std::string& words) {
+  const size_t at = text.find(words);
+  return at == std::string::npos ? -1 : std::stoll(text.substr(at + words.size()));
+}
+
+// On the CPU, whose account is that of any device.
+TEST(reconstructor, shrinks_batch_and_canvas_to_the_devices_memory_and_gives_the_same_object) {
+  for (const int64_t gridsize : {1, 2}) {
+    SCOPED_TRACE(gridsize);
+    const io::Checkpoint model = untrained_model(gridsize);
+    ReconstructConfig config;
+    config.batch = 8;
+    config.report_residual = false;
+    const auto run = [&](const Device& device, const RunControl& control) {
+      return Reconstructor(device, model, config).run(open_scan, control);
+    };
+    const auto limited = [](int64_t bytes) { return Device::cpu({.threads = 2, .memory_limit_bytes = bytes}); };
+    const Device unlimited = limited(0);
+    const io::Reconstruction expected = run(unlimited, {});
+    const int64_t all = unlimited.memory_peak_bytes();
+
+    const std::string refused = tests::error_message([&] { run(limited(1 << 20), {}); });
+    const int64_t least = number_behind(refused, "The least that works is --device-memory ");
+    ASSERT_GT(least, 1 << 20) << refused;
+    ASSERT_LT(least, all / 2);
+    EXPECT_NE(refused.find("buffer '"), std::string::npos) << refused;
+    EXPECT_EQ(number_behind(tests::error_message([&] { run(limited(least - 1), {}); }), "--device-memory "), least);
+
+    for (const int64_t limit : {least, (least + all) / 2, all}) {
+      SCOPED_TRACE(limit);
+      const Device device = limited(limit);
+      std::string notices;
+      RunControl control;
+      control.notice = [&](const std::string& line) { notices += line + "\n"; };
+      const io::Reconstruction found = run(device, control);
+      EXPECT_EQ(found.object.data, expected.object.data);
+      EXPECT_EQ(found.weight, expected.weight);
+      EXPECT_EQ(found.origin_px, expected.origin_px);
+      EXPECT_LE(device.memory_peak_bytes(), limit);
+      EXPECT_EQ(notices.find("holds batches of") != std::string::npos, limit < all) << notices;
+      EXPECT_EQ(notices.find("rows at a time") != std::string::npos, limit == least) << notices;
+    }
+  }
+}
+
+TEST(reconstructor, leaves_r_out_where_the_object_does_not_fit) {
+  const io::Checkpoint model = untrained_model();
+  ReconstructConfig config;
+  config.report_residual = false;
+  const std::string refused = tests::error_message([&] {
+    Reconstructor(Device::cpu({.threads = 2, .memory_limit_bytes = 1 << 20}), model, config).run(open_scan, {});
+  });
+  const int64_t least = number_behind(refused, "The least that works is --device-memory ");
+  ASSERT_GT(least, 0) << refused;
+  config.report_residual = true;
+  const Device device = Device::cpu({.threads = 2, .memory_limit_bytes = least});
+  io::ScanInfo info = open_scan()->info();
+  std::string notices;
+  RunControl control;
+  control.notice = [&](const std::string& line) { notices += line; };
+  const io::Reconstruction found = Reconstructor(device, model, config).run(open_scan, control);
+  EXPECT_FALSE(found.object.empty());
+  EXPECT_EQ(found.residual.empty(), notices.find("R is left out: ") != std::string::npos) << notices;
 }
 
 TEST(reconstructor, stops_before_the_polish_without_a_result) {

@@ -20,10 +20,11 @@ TEST(stitcher, canvas_covers_every_patch_from_whole_pixels) {
   const Centres centres = {{10.25, -3}, {7.5, 4.75}, {12, 0}};
   const std::vector<float> weight(16, 1);
   Stitcher stitcher(test_device(), centres, 4, weight, 0);
+  Stream stream(test_device());
+  stitcher.begin(stream);
   // Corners are centre - 2: rows 5.5 .. 10, columns -5 .. 2.75.
   EXPECT_EQ(stitcher.height(), 10 - 5 + 4);
   EXPECT_EQ(stitcher.width(), 3 + 5 + 4);
-  Stream stream(test_device());
   io::Reconstruction out;
   stitcher.finish(stream, out);
   EXPECT_EQ(out.origin_px, (std::array<int64_t, 2>{5, -5}));
@@ -38,6 +39,7 @@ TEST(stitcher, odd_sides_have_their_centre_at_half_rounded_down) {
   const Centres centres = {{0, 0}};
   Stitcher stitcher(test_device(), centres, 5, std::vector<float>(25, 1), 0);
   Stream stream(test_device());
+  stitcher.begin(stream);
   io::Reconstruction out;
   stitcher.finish(stream, out);
   EXPECT_EQ(out.origin_px, (std::array<int64_t, 2>{-2, -2}));
@@ -65,6 +67,7 @@ TEST(stitcher, restores_the_object_its_patches_were_cut_from) {
     std::vector<io::Reconstruction> results;
     for (const int64_t batch : {count, int64_t{7}}) {
       Stitcher stitcher(stream.device(), centres, side, weight, 0);
+      stitcher.begin(stream);
       for (int64_t s = 0; s < count; s += batch) {
         const int64_t end = std::min(s + batch, count);
         stitcher.add(stream, tensor.view().slice(0, s, end),
@@ -99,6 +102,7 @@ TEST(stitcher, places_fractions_by_bilinear_weights) {
   weight[5] = 2;  // row 1, column 1
   Stream stream(test_device());
   Stitcher stitcher(stream.device(), centres, 4, weight, 0);
+  stitcher.begin(stream);
   std::vector<complex64> patch(16);
   patch[5] = {3, -1};
   const auto tensor = upload<complex64>(stream, {1, 4, 4}, patch);
@@ -135,9 +139,64 @@ TEST(stitcher, refuses_a_canvas_beyond_memory) {
   }
   const Device small = Device::cpu({.threads = 1, .memory_limit_bytes = 1 << 20});
   const Centres wide = {{0, 0}, {400, 400}};
-  const std::string limited = error_message([&] { Stitcher(small, wide, 4, weight, 0); });
+  const std::string limited = error_message([&] {
+    Stream stream(small);
+    Stitcher(small, wide, 4, weight, 0).begin(stream);
+  });
   EXPECT_NE(limited.find("stitching canvas of 404 x 404 pixels needs 1958592 bytes"), std::string::npos) << limited;
   EXPECT_NE(limited.find("'stitching canvas'"), std::string::npos) << limited;
+}
+
+// Patches in no order, so that bands come and go.
+TEST(stitcher, a_canvas_in_bands_gives_the_same_bits_within_its_memory) {
+  constexpr int64_t side = 16, count = 60, width = 90;
+  const auto probe = square_probe(1, side, random_complex(side * side, 3));
+  const auto weight = stitch_weight(StitchRule::probe, 8, probe, false);
+  const std::vector<float> y = random_floats(count, 0, 900, 4), x = random_floats(count, 0, 7 * (width - side), 5);
+  Centres centres = {{0, 0}, {300, width - side}};
+  for (size_t s = 0; s < count; ++s) centres.push_back({y[s] / 3.0, x[s] / 7.0});
+  const auto patches = random_complex(static_cast<int64_t>(centres.size()) * side * side, 6);
+  const auto stitch = [&](const Device& device, CanvasOnDevice on_device, int64_t rows) {
+    Stream stream(device);
+    const auto end = static_cast<int64_t>(centres.size());
+    const auto tensor = upload<complex64>(stream, {end, side, side}, patches);
+    Stitcher stitcher(device, centres, side, weight, 0);
+    stitcher.begin(stream, on_device);
+    EXPECT_EQ(stitcher.band_rows(), rows);
+    for (int64_t s = 0; s < end; s += 7) {
+      const int64_t some = std::min<int64_t>(7, end - s);
+      stitcher.add(stream, tensor.view().slice(0, s, s + some),
+                   std::span(centres).subspan(static_cast<size_t>(s), static_cast<size_t>(some)));
+    }
+    io::Reconstruction out;
+    stitcher.finish(stream, out);
+    stitcher.begin(stream, on_device);  // another object on the same canvas: nothing of the first is left
+    io::Reconstruction none;
+    stitcher.finish(stream, none);
+    EXPECT_EQ(none.object.data, std::vector<complex64>(out.object.data.size()));
+    EXPECT_EQ(none.weight, std::vector<float>(out.weight.size()));
+    return out;
+  };
+  const io::Reconstruction whole = stitch(test_device(), CanvasOnDevice::band, 316);
+  EXPECT_EQ(whole.object.data, stitch(test_device(), CanvasOnDevice::whole, 316).object.data);
+  const int64_t others = 8 * 8 * 4 + static_cast<int64_t>(patches.size()) * 8;  // the weight and the patches
+  for (const int64_t rows : {158, 39, 9}) {
+    SCOPED_TRACE(rows);
+    const int64_t limit = rows * width * 12 + others;
+    const Device small = Device::cpu({.threads = 2, .memory_limit_bytes = limit});
+    const io::Reconstruction banded = stitch(small, CanvasOnDevice::band, rows);
+    EXPECT_EQ(banded.object.data, whole.object.data);
+    EXPECT_EQ(banded.weight, whole.weight);
+    EXPECT_EQ(banded.origin_px, whole.origin_px);
+    EXPECT_LE(small.memory_peak_bytes(), limit);
+  }
+  EXPECT_EQ(Stitcher(test_device(), centres, side, weight, 0).least_bytes(), 9 * width * 12 + 8 * 8 * 4);
+  const Device tiny = Device::cpu({.threads = 1, .memory_limit_bytes = 9 * width * 12});
+  const std::string refused = error_message([&] {
+    Stream stream(tiny);
+    Stitcher(tiny, centres, side, weight, 0).begin(stream, CanvasOnDevice::band);
+  });
+  EXPECT_NE(refused.find("buffer 'stitching canvas' needs 6480 bytes"), std::string::npos) << refused;
 }
 
 TEST(stitcher, says_what_does_not_fit) {
@@ -154,6 +213,7 @@ TEST(stitcher, says_what_does_not_fit) {
             "stitching: position 1 is not finite: [nan, 5]");
   Stream stream(test_device());
   Stitcher stitcher(stream.device(), centres, 4, weight, 0);
+  stitcher.begin(stream);
   const auto patches = upload<complex64>(stream, {1, 4, 4}, std::vector<complex64>(16));
   EXPECT_EQ(error_message([&] { stitcher.add(stream, patches.view(), centres); }),
             "stitching: patches of shape [1, 4, 4], expected [2, 4, 4]");

@@ -14,6 +14,7 @@
 #include "engine/training_set.h"
 #include "tests/support/compare.h"
 #include "tests/support/device.h"
+#include "tests/support/random_data.h"
 #include "tests/support/scans.h"
 
 namespace ptyfuse {
@@ -289,6 +290,40 @@ TEST(trainer, supervised_needs_a_truth_and_learns_it) {
   t.run(keep_nothing);
   EXPECT_EQ(t.network().config().members(), 1);
   EXPECT_LT(t.history().back().loss, 0.6 * t.history().front().loss);
+}
+
+// On the CPU, whose account is that of any device.
+TEST(trainer, says_which_batch_fits_the_devices_memory) {
+  TrainConfig c = small_config(1);
+  c.batch = 4;
+  const auto limited = [](int64_t bytes) { return Device::cpu({.threads = 2, .memory_limit_bytes = bytes}); };
+  const auto train = [](const Device& device, const TrainConfig& config) {
+    Trainer trainer(device, config, tests::small_scan(9, 64, 1), {});
+    trainer.run(keep_nothing);
+    return weights_of(trainer);
+  };
+  const Device unlimited = limited(0);
+  const std::vector<float> expected = train(unlimited, c);
+  const int64_t all = unlimited.memory_peak_bytes();
+  EXPECT_EQ(train(limited(all), c), expected);
+  const std::string said = tests::error_message([&] { train(limited(all - 1), c); });
+  EXPECT_NE(said.find("training with --batch 4: out of device memory: buffer '"), std::string::npos) << said;
+  EXPECT_NE(said.find(". --batch 2 fits, and --batch 4 with --device-memory " + std::to_string(all) +
+                      "; another batch trains another model"),
+            std::string::npos)
+      << said;
+  c.batch = 2;
+  const Device less = limited(all - 1);
+  train(less, c);
+  EXPECT_LT(less.memory_peak_bytes(), all);
+  c.batch = 1;
+  const Device one = limited(0);
+  train(one, c);
+  const std::string none = tests::error_message([&] { train(limited(one.memory_peak_bytes() - 1), c); });
+  EXPECT_NE(none.find("no smaller --batch fits, and --batch 1 with --device-memory " +
+                      std::to_string(one.memory_peak_bytes())),
+            std::string::npos)
+      << none;
 }
 
 TEST(trainer, errors_name_the_option) {

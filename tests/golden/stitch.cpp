@@ -92,6 +92,7 @@ TEST(golden, stitcher) {
                                  .width = r.patch_side,
                                  .data = std::vector<complex64>(static_cast<size_t>(r.patch_side * r.patch_side), 1)};
     Stitcher stitcher(stream.device(), centres, r.patch_side, stitch_weight(StitchRule::crop, r.crop, probe, true), 0);
+    stitcher.begin(stream);
     const size_t half = centres.size() / 2;
     const int64_t first = static_cast<int64_t>(half);
     stitcher.add(stream, patches.view().slice(0, 0, first), std::span(centres).first(half));

@@ -240,6 +240,8 @@ TEST(reassemble_finish, divides_and_leaves_zero_where_nothing_covers) {
   EXPECT_EQ(out[0], complex64(2, -1));
   EXPECT_EQ(out[1], complex64(0, 0));
   EXPECT_WITHIN(std::abs(out[2] - complex64(1.5e9F, 0)), 300);
+  ops::reassemble_finish(stream, {weighted.view(), weight.view()}, weighted.view());
+  EXPECT_EQ(download(stream, weighted), out);
 }
 
 TEST(reassemble, says_what_does_not_fit) {
