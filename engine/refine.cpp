@@ -8,8 +8,10 @@
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <span>
 
+#include "engine/device_memory.h"
 #include "engine/frame_range.h"
 #include "engine/loader.h"
 #include "engine/patch_corner.h"
@@ -49,7 +51,81 @@ class Borrowed : public io::ScanReader {
   io::ScanReader& reader_;
 };
 
-/// One run over a scan: everything on the device that sweeps need.
+/// What a run needs of the device.
+struct Need {
+  int64_t height = 0, width = 0;  // of the object
+  int64_t modes = 0, side = 0;
+  int64_t batch = 0;  // frames whose updates see one object
+  bool masked = false;
+  bool updates = false;     // the object
+  bool probe_step = false;  // and the probe
+};
+
+/// Everything on the device that sweeps need, for `part` frames of a batch at a time.
+struct Memory {
+  Memory(const Device& device, const Need& need, int64_t part)
+      : fft(device, need.side, need.side),
+        object(device, {need.height, need.width}, "refine object"),
+        probe(device, {need.modes, need.side, need.side}, "refine probe"),
+        probe_spectra(device, probe.shape(), "refine probe spectra"),
+        waves(device, {part, need.modes, need.side, need.side}, "refine exit waves"),
+        shifted(device, waves.shape(), "refine shifted probes"),
+        amplitude(device, {part, need.side, need.side}, "refine amplitude"),
+        corner(device, {need.batch, 2}, "refine corners"),
+        probe_index(device, {need.batch}, "refine probe index"),
+        shift(device, {part, 2}, "refine shifts"),
+        sums(device, {part, 2}, "refine sums") {
+    if (need.masked) mask = Tensor<uint8_t>(device, {need.side, need.side}, "refine mask");
+    if (need.probe_step) {
+      gradient = Tensor<complex64>(device, waves.shape(), "refine probe gradients");
+      step = Tensor<complex64>(device, probe.shape(), "refine probe step");
+    }
+    if (part == need.batch || !need.updates) return;
+    numerator = Tensor<complex64>(device, object.shape(), "refine object step");
+    power = Tensor<float>(device, object.shape(), "refine illumination");
+    if (need.probe_step) step_part = Tensor<complex64>(device, probe.shape(), "refine part of the probe step");
+  }
+
+  ops::Fft2 fft;
+  Tensor<complex64> object, probe, probe_spectra, waves;
+  Tensor<complex64> shifted;  // the part's probes; or the cache:
+  Tensor<complex64> cache;    // every frame's shifted probe, while the probe stays and memory allows
+  Tensor<float> amplitude;
+  Tensor<int64_t> corner, probe_index;  // of the whole batch
+  Tensor<float> shift;
+  Tensor<double> sums;
+  Tensor<uint8_t> mask;
+  Tensor<complex64> gradient, step;
+  // of a batch in parts
+  Tensor<complex64> numerator, step_part;
+  Tensor<float> power;
+};
+
+/// As many frames of a batch at once as the device's memory holds.
+std::unique_ptr<Memory> take_memory(const Device& device, const Need& need) {
+  for (int64_t part = need.batch;; part = (part + 1) / 2) {
+    try {
+      return std::make_unique<Memory>(device, need, part);
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::memory) throw;
+      if (part > 1) continue;
+      // Parts need sums of the object's size beside it: a whole batch may take less.
+      std::optional<int64_t> least;
+      for (const int64_t frames : {int64_t{1}, need.batch})
+        if (const auto needed = memory_needed_bytes(device, [&](const Device& on) { Memory(on, need, frames); }))
+          least = std::min(least.value_or(*needed), *needed);
+      throw Error(ErrorKind::memory,
+                  fmt::format("refine: the object and a batch of {} frames, even one frame at a time, are too much for "
+                              "the device: {}{}",
+                              need.batch, e.what(),
+                              least ? fmt::format(". The least that works is --device-memory {}",
+                                                  device.memory_in_use_bytes() + *least)
+                                    : ""));
+    }
+  }
+}
+
+/// One run over a scan.
 class Refinement {
  public:
   Refinement(const Device& device, io::ScanReader& scan, const RefineConfig& config, const RefineState& state,
@@ -62,43 +138,45 @@ class Refinement {
         modes_(probe.depth),
         batch_(std::min<int64_t>(config.batch, static_cast<int64_t>(frames_.size()))),
         loader_(std::make_unique<Borrowed>(scan), frames_, {.host_memory_bytes = config.host_memory_bytes}),
-        fft_(device, side_, side_),
-        random_(config.seed, order_stream),
-        object_(device, {state.object.height, state.object.width}, "refine object"),
-        probe_(device, {modes_, side_, side_}, "refine probe"),
-        probe_spectra_(device, {modes_, side_, side_}, "refine probe spectra"),
-        waves_(device, {batch_, modes_, side_, side_}, "refine exit waves"),
-        amplitude_(device, {batch_, side_, side_}, "refine amplitude"),
-        corner_(device, {batch_, 2}, "refine corners"),
-        shift_(device, {batch_, 2}, "refine shifts"),
-        probe_index_(device, {batch_}, "refine probe index"),
-        sums_(device, {batch_, 2}, "refine sums") {
+        random_(config.seed, order_stream) {
     place_frames(state);
-    upload(object_, state.object);
-    upload(probe_, probe);
-    if (!info_.mask.empty()) {
-      mask_ = Tensor<uint8_t>(device, {side_, side_}, "refine mask");
-      copy_to_device(stream_, mask_.view(), info_.mask.data(), static_cast<int64_t>(info_.mask.size()));
-    }
+    m_ = take_memory(device, {.height = state.object.height,
+                              .width = state.object.width,
+                              .modes = modes_,
+                              .side = side_,
+                              .batch = batch_,
+                              .masked = !info_.mask.empty(),
+                              .updates = config.sweeps > 0,
+                              .probe_step = config.update_probe && config.sweeps > 1});
+    upload(m_->object, state.object);
+    upload(m_->probe, probe);
+    if (!info_.mask.empty())
+      copy_to_device(stream_, m_->mask.view(), info_.mask.data(), static_cast<int64_t>(info_.mask.size()));
     transform_probe();
     if (config.sweeps > 0 && !config.update_probe && cache_fits(device)) fill_cache();
-    if (!cached()) shifted_ = Tensor<complex64>(device, {batch_, modes_, side_, side_}, "refine shifted probes");
   }
+
+  int64_t batch() const { return batch_; }
+  /// Frames of a batch that the device holds at once.
+  int64_t part() const { return m_->waves.shape()[0]; }
 
   double residual() {
     std::vector<int64_t> order(frames_.size());
     std::iota(order.begin(), order.end(), int64_t{0});
     double apart = 0, total = 0;
     walk(order, [&](std::span<const int64_t> places) {
-      const int64_t count = load_batch(places);
-      forward(count);
-      ops::modulus_residual(stream_, waves(count), amplitude(count), mask_.view(), first(sums_, count));
-      std::vector<double> sums(static_cast<size_t>(2 * count));
-      copy_to_host<double>(stream_, sums.data(), first(sums_, count), 2 * count);
-      for (size_t n = 0; n < sums.size(); n += 2) {
-        apart += sums[n];
-        total += sums[n + 1];
-      }
+      load_batch(places);
+      for_parts(places, [&](const Part& part) {
+        forward(part);
+        const TensorView<double> on_device = first(m_->sums, part.count);
+        ops::modulus_residual(stream_, waves(part), amplitude(part), m_->mask.view(), on_device);
+        std::vector<double> sums(static_cast<size_t>(2 * part.count));
+        copy_to_host<double>(stream_, sums.data(), on_device, 2 * part.count);
+        for (size_t n = 0; n < sums.size(); n += 2) {
+          apart += sums[n];
+          total += sums[n + 1];
+        }
+      });
     });
     if (total == 0)
       throw Error(ErrorKind::numeric,
@@ -120,9 +198,9 @@ class Refinement {
   }
 
   void download(RefineState& state) {
-    copy_to_host<complex64>(stream_, state.object.data.data(), object_.view(), object_.elements());
-    state.probe = {modes_, side_, side_, std::vector<complex64>(static_cast<size_t>(probe_.elements()))};
-    copy_to_host<complex64>(stream_, state.probe.data.data(), probe_.view(), probe_.elements());
+    copy_to_host<complex64>(stream_, state.object.data.data(), m_->object.view(), m_->object.elements());
+    state.probe = {modes_, side_, side_, std::vector<complex64>(static_cast<size_t>(m_->probe.elements()))};
+    copy_to_host<complex64>(stream_, state.probe.data.data(), m_->probe.view(), m_->probe.elements());
   }
 
  private:
@@ -134,15 +212,25 @@ class Refinement {
     const int64_t host = config_.host_memory_bytes;
     return (host == 0 || bytes <= host / 2) && (limit == 0 || bytes <= limit - device.memory_in_use_bytes());
   }
-  bool cached() const { return cache_.data() != nullptr; }
+  bool cached() const { return m_->cache.data() != nullptr; }
   template <class T>
   static TensorView<T> first(Tensor<T>& tensor, int64_t count) {
     return tensor.view().slice(0, 0, count);
   }
-  TensorView<complex64> waves(int64_t count) { return first(waves_, count); }
-  TensorView<const float> amplitude(int64_t count) { return first(amplitude_, count); }
-  TensorView<const complex64> probes(int64_t count) { return cached() ? cache_.view() : first(shifted_, count); }
-  ops::RpieBatch batch(int64_t count) { return {first(corner_, count), first(probe_index_, count)}; }
+
+  // Frames [begin, begin + count) of a batch: those on the device.
+  struct Part {
+    int64_t begin = 0, count = 0;
+  };
+  TensorView<complex64> waves(const Part& part) { return first(m_->waves, part.count); }
+  TensorView<const float> amplitude(const Part& part) { return first(m_->amplitude, part.count); }
+  TensorView<const complex64> probes(const Part& part) {
+    return cached() ? m_->cache.view() : first(m_->shifted, part.count);
+  }
+  ops::RpieBatch batch(const Part& part) {
+    const int64_t end = part.begin + part.count;
+    return {m_->corner.view().slice(0, part.begin, end), m_->probe_index.view().slice(0, part.begin, end)};
+  }
 
   void upload(Tensor<complex64>& to, const io::ComplexImage& from) {
     copy_to_device(stream_, to.view(), from.data.data(), static_cast<int64_t>(from.data.size()));
@@ -164,8 +252,8 @@ class Refinement {
   }
 
   void transform_probe() {
-    fft_.run(stream_, ops::FftDirection::forward, probe_.view(), probe_spectra_.view());
-    peak_ = ops::peak_power(stream_, probe_.view());
+    m_->fft.run(stream_, ops::FftDirection::forward, m_->probe.view(), m_->probe_spectra.view());
+    peak_ = ops::peak_power(stream_, m_->probe.view());
     if (!(peak_ > 0) || !std::isfinite(peak_))
       throw Error(ErrorKind::numeric,
                   "refine: the probe is zero or no longer finite; start from another probe, or "
@@ -178,19 +266,25 @@ class Refinement {
     for (int64_t p : places)
       for (float s : corners_[static_cast<size_t>(p)].fraction) shift.push_back(s);
     const auto count = static_cast<int64_t>(places.size());
-    copy_to_device(stream_, first(shift_, count), shift.data(), 2 * count);
-    ops::shift_spectra(stream_, probe_spectra_.view(), first(shift_, count), out);
+    copy_to_device(stream_, first(m_->shift, count), shift.data(), 2 * count);
+    ops::shift_spectra(stream_, m_->probe_spectra.view(), first(m_->shift, count), out);
     const TensorView<complex64> images = out.reshape({count * modes_, side_, side_});
-    fft_.run(stream_, ops::FftDirection::inverse, images, images);
+    m_->fft.run(stream_, ops::FftDirection::inverse, images, images);
   }
 
   void fill_cache() {
     const auto count = static_cast<int64_t>(frames_.size());
-    cache_ = Tensor<complex64>(stream_.device(), {count, modes_, side_, side_}, "refine probes of all frames");
-    for (int64_t begin = 0; begin < count; begin += batch_) {
-      std::vector<int64_t> places(static_cast<size_t>(std::min(batch_, count - begin)));
+    try {
+      m_->cache = Tensor<complex64>(stream_.device(), {count, modes_, side_, side_}, "refine probes of all frames");
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::memory) throw;
+      return;
+    }
+    m_->shifted = {};
+    for (int64_t begin = 0; begin < count; begin += part()) {
+      std::vector<int64_t> places(static_cast<size_t>(std::min(part(), count - begin)));
       std::iota(places.begin(), places.end(), begin);
-      shift_probes(places, cache_.view().slice(0, begin, begin + static_cast<int64_t>(places.size())));
+      shift_probes(places, m_->cache.view().slice(0, begin, begin + static_cast<int64_t>(places.size())));
     }
   }
 
@@ -209,60 +303,82 @@ class Refinement {
       step(std::span<const int64_t>(order).subspan(begin, std::min(size, order.size() - begin)));
   }
 
-  /// Amplitudes, windows and probes of the next batch; how many frames.
-  int64_t load_batch(std::span<const int64_t> places) {
+  /// The next batch's frames on the host, and its windows on the device.
+  void load_batch(std::span<const int64_t> places) {
+    batch_frames_ = loader_.next();
     const auto count = static_cast<int64_t>(places.size());
-    const std::span<const float> frames = loader_.next();
-    copy_to_device(stream_, first(amplitude_, count), frames.data(), static_cast<int64_t>(frames.size()));
     std::vector<int64_t> corner, index;
     for (int64_t p : places) {
       for (int64_t c : corners_[static_cast<size_t>(p)].whole) corner.push_back(c);
-      index.push_back(cached() ? p : static_cast<int64_t>(index.size()));
+      index.push_back(cached() ? p : static_cast<int64_t>(index.size()) % part());
     }
-    copy_to_device(stream_, first(corner_, count), corner.data(), 2 * count);
-    copy_to_device(stream_, first(probe_index_, count), index.data(), count);
-    if (!cached()) shift_probes(places, first(shifted_, count));
-    return count;
+    copy_to_device(stream_, first(m_->corner, count), corner.data(), 2 * count);
+    copy_to_device(stream_, first(m_->probe_index, count), index.data(), count);
   }
 
-  void transform(ops::FftDirection direction, int64_t count) {
-    const TensorView<complex64> images = waves(count).reshape({count * modes_, side_, side_});
-    fft_.run(stream_, direction, images, images);
+  /// Calls work(part) for one part of the batch after another, with its amplitudes and probes on the device.
+  template <class Work>
+  void for_parts(std::span<const int64_t> places, const Work& work) {
+    const auto frames = static_cast<int64_t>(places.size());
+    const int64_t pixels = side_ * side_;
+    for (int64_t begin = 0; begin < frames; begin += part()) {
+      const Part some{begin, std::min(part(), frames - begin)};
+      copy_to_device(stream_, first(m_->amplitude, some.count), batch_frames_.data() + begin * pixels,
+                     some.count * pixels);
+      const auto its = places.subspan(static_cast<size_t>(begin), static_cast<size_t>(some.count));
+      if (!cached()) shift_probes(its, first(m_->shifted, some.count));
+      work(some);
+    }
   }
 
-  /// Leaves the spectra of the exit waves in waves_.
-  void forward(int64_t count) {
-    ops::exit_waves(stream_, object_.view(), batch(count), probes(count), waves(count));
-    transform(ops::FftDirection::forward, count);
+  void transform(ops::FftDirection direction, const TensorView<complex64>& stacks) {
+    const TensorView<complex64> images = stacks.reshape({stacks.extent(0) * modes_, side_, side_});
+    m_->fft.run(stream_, direction, images, images);
+  }
+
+  /// Leaves the spectra of the exit waves in waves(part).
+  void forward(const Part& part) {
+    ops::exit_waves(stream_, m_->object.view(), batch(part), probes(part), waves(part));
+    transform(ops::FftDirection::forward, waves(part));
   }
 
   /// One batch: both updates see the object and the probe as they were before it.
   void improve(std::span<const int64_t> places, bool update_probe) {
-    const int64_t count = load_batch(places);
-    forward(count);
-    ops::modulus_difference(stream_, amplitude(count), mask_.view(), waves(count));
-    transform(ops::FftDirection::inverse, count);
-    if (!update_probe) {
-      ops::update_object(stream_, waves(count), batch(count), probes(count), beta(), peak_, object_.view());
-      return;
+    load_batch(places);
+    const auto frames = static_cast<int64_t>(places.size());
+    const bool in_parts = frames > part();
+    const ops::ObjectStep object_step{m_->numerator.view(), m_->power.view()};
+    if (in_parts) {
+      fill_zero(stream_, object_step.numerator);
+      fill_zero(stream_, object_step.power);
     }
-    const float peak = peak_;
-    const float weight = ops::peak_window_power(stream_, object_.view(), batch(count), side_);
-    if (!gradient_.data()) {
-      gradient_ = Tensor<complex64>(stream_.device(), waves_.shape(), "refine probe gradients");
-      step_ = Tensor<complex64>(stream_.device(), probe_.shape(), "refine probe step");
-    }
-    const TensorView<complex64> gradient = first(gradient_, count);
-    ops::weigh_by_object(stream_, object_.view(), batch(count), waves(count), gradient);
-    ops::update_object(stream_, waves(count), batch(count), probes(count), beta(), peak, object_.view());
+    const float weight =
+        update_probe ? ops::peak_window_power(stream_, m_->object.view(), batch({0, frames}), side_) : 0;
+    for_parts(places, [&](const Part& part) {
+      forward(part);
+      ops::modulus_difference(stream_, amplitude(part), m_->mask.view(), waves(part));
+      transform(ops::FftDirection::inverse, waves(part));
+      if (update_probe) add_probe_step(part);
+      if (in_parts)
+        ops::add_to_step(stream_, waves(part), batch(part), probes(part), object_step);
+      else
+        ops::update_object(stream_, waves(part), batch(part), probes(part), beta(), peak_, m_->object.view());
+    });
+    if (in_parts) ops::apply_step(stream_, object_step, beta(), peak_, m_->object.view());
+    if (!update_probe) return;
+    ops::add_scaled(stream_, m_->step.view(), 1 / (weight + weight_floor), m_->probe_spectra.view());
+    m_->fft.run(stream_, ops::FftDirection::inverse, m_->probe_spectra.view(), m_->probe.view());
+    peak_ = ops::peak_power(stream_, m_->probe.view());
+  }
 
-    // The frames' gradients are moved back and summed in Fourier space, so that one inverse transform serves them all.
-    const TensorView<complex64> images = gradient.reshape({count * modes_, side_, side_});
-    fft_.run(stream_, ops::FftDirection::forward, images, images);
-    ops::sum_shifted_back(stream_, gradient, first(shift_, count), step_.view());
-    ops::add_scaled(stream_, step_.view(), 1 / (weight + weight_floor), probe_spectra_.view());
-    fft_.run(stream_, ops::FftDirection::inverse, probe_spectra_.view(), probe_.view());
-    peak_ = ops::peak_power(stream_, probe_.view());
+  /// The frames' gradients are moved back and summed in Fourier space, so that one inverse transform serves them all.
+  void add_probe_step(const Part& part) {
+    const TensorView<complex64> gradient = first(m_->gradient, part.count);
+    ops::weigh_by_object(stream_, m_->object.view(), batch(part), waves(part), gradient);
+    transform(ops::FftDirection::forward, gradient);
+    Tensor<complex64>& sum = part.begin == 0 ? m_->step : m_->step_part;
+    ops::sum_shifted_back(stream_, gradient, first(m_->shift, part.count), sum.view());
+    if (part.begin > 0) ops::add_scaled(stream_, sum.view(), 1, m_->step.view());
   }
 
   float beta() const { return static_cast<float>(config_.beta); }
@@ -275,20 +391,11 @@ class Refinement {
   std::vector<int64_t> frames_;
   int64_t side_ = 0, modes_ = 0, batch_ = 0;
   Loader loader_;
-  ops::Fft2 fft_;
   Random random_;
   std::vector<PatchCorner> corners_;  // of frames_, in the object's pixels
 
-  Tensor<complex64> object_, probe_, probe_spectra_, waves_;
-  Tensor<float> amplitude_;
-  Tensor<int64_t> corner_;
-  Tensor<float> shift_;
-  Tensor<int64_t> probe_index_;
-  Tensor<double> sums_;
-  Tensor<uint8_t> mask_;
-  Tensor<complex64> cache_;    // every frame's shifted probe, while the probe stays and memory allows
-  Tensor<complex64> shifted_;  // the batch's, otherwise
-  Tensor<complex64> gradient_, step_;
+  std::unique_ptr<Memory> m_;
+  std::span<const float> batch_frames_;  // the loader's, until it gives the next
   float peak_ = 0;
 };
 
@@ -419,6 +526,8 @@ void refine(const Device& device, io::ScanReader& scan, const RefineConfig& conf
             const RunControl& control) {
   check_run(scan.info(), config, state);
   Refinement run(device, scan, config, state, config.modes > 0 ? with_modes(state.probe, config.modes) : state.probe);
+  if (run.part() < run.batch())
+    control.say(fmt::format("the device's memory holds {} frames of a batch of {} at a time", run.part(), run.batch()));
   std::vector<double> residuals{run.residual()};
   check_residual(residuals.back(), 0);
   const auto start = std::chrono::steady_clock::now();

@@ -45,9 +45,11 @@ RefineState start_from_object(const io::ScanInfo& scan, const io::ComplexImage& 
 /// Runs config.sweeps sweeps in place; reads the scan in pieces within host_memory_bytes. Frames in seeded order,
 /// gather form, bitwise repeatable whatever the number of threads. Pixels that the mask excludes keep the model's
 /// amplitude. Error(numeric): an object, probe or residual that is not finite; Error(shape): settings, a probe or an
-/// object that do not fit; Error(memory): --host-memory too small for a batch: `state` stays as it was.
-/// Error(cancelled): `state` holds the whole sweeps and those batches of the next that were done ("within the next" in
-/// the message), with the residual of the whole ones, which the message counts.
+/// object that do not fit; Error(memory): --host-memory too small for a batch, or --device-memory for the object and
+/// one frame (the message says what is enough): `state` stays as it was. Where the device's memory is short of a batch,
+/// it is worked on in parts: the same to rounding. Error(cancelled): `state` holds the
+/// whole sweeps and those batches of the next that were done ("within the next" in the message), with the residual of
+/// the whole ones, which the message counts.
 void refine(const Device& device, io::ScanReader& scan, const RefineConfig& config, RefineState& state,
             const RunControl& control);
 

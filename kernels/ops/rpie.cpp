@@ -38,6 +38,17 @@ void check_measured(const char* operation, const TensorView<const float>& amplit
   if (mask) require_dense(operation, "mask", mask, {spectra[2], spectra[3]});
 }
 
+void check_regularisation(const char* operation, float beta, float peak) {
+  if (!(peak > 0)) throw_shape_error(operation, "peak is " + std::to_string(peak) + ", expected a positive power");
+  if (!(beta >= 0 && beta <= 1)) throw_shape_error(operation, "beta is " + std::to_string(beta) + ", expected 0 to 1");
+}
+
+void check_step(const char* operation, const ObjectStep& step) {
+  require_rank(operation, "numerator", TensorView<const complex64>(step.numerator), 2);
+  require_contiguous(operation, "numerator", TensorView<const complex64>(step.numerator));
+  require_dense(operation, "power", step.power, step.numerator.shape());
+}
+
 }  // namespace
 
 void shift_spectra(Stream& stream, TensorView<const complex64> spectra, TensorView<const float> shift_px,
@@ -113,12 +124,37 @@ void update_object(Stream& stream, TensorView<const complex64> differences, cons
   check_object(name, object);
   check_batch(name, batch, differences.extent(0));
   check_probes(name, probes, differences.shape());
-  if (!(peak > 0)) throw_shape_error(name, "peak is " + std::to_string(peak) + ", expected a positive power");
-  if (!(beta >= 0 && beta <= 1)) throw_shape_error(name, "beta is " + std::to_string(beta) + ", expected 0 to 1");
+  check_regularisation(name, beta, peak);
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
       return cpu::update_object(stream.device(), differences, batch, probes, beta, peak, object);
       PTYFUSE_ON_CUDA(cuda::update_object(stream, differences, batch, probes, beta, peak, object));
+  }
+}
+
+void add_to_step(Stream& stream, TensorView<const complex64> differences, const RpieBatch& batch,
+                 TensorView<const complex64> probes, const ObjectStep& step) {
+  constexpr auto name = "add_to_step";
+  check_stack(name, "differences", differences, 4);
+  check_step(name, step);
+  check_batch(name, batch, differences.extent(0));
+  check_probes(name, probes, differences.shape());
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      return cpu::add_to_step(stream.device(), differences, batch, probes, step);
+      PTYFUSE_ON_CUDA(cuda::add_to_step(stream, differences, batch, probes, step));
+  }
+}
+
+void apply_step(Stream& stream, const ObjectStep& step, float beta, float peak, TensorView<complex64> object) {
+  constexpr auto name = "apply_step";
+  check_step(name, step);
+  require_dense(name, "object", object, step.numerator.shape());
+  check_regularisation(name, beta, peak);
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      return cpu::apply_step(stream.device(), step, beta, peak, object);
+      PTYFUSE_ON_CUDA(cuda::apply_step(stream, step, beta, peak, object));
   }
 }
 

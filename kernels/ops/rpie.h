@@ -43,6 +43,18 @@ void modulus_residual(Stream& stream, TensorView<const complex64> spectra, Tenso
 void update_object(Stream& stream, TensorView<const complex64> differences, const RpieBatch& batch,
                    TensorView<const complex64> probes, float beta, float peak, TensorView<complex64> object);
 
+/// The two sums over a batch's frames that update_object() works out, for a batch that comes in parts. [H,W] each.
+struct ObjectStep {
+  TensorView<complex64> numerator;  ///< sum conj(P) difference
+  TensorView<float> power;          ///< sum |P|^2
+};
+/// Adds a part of a batch to the sums, which are zero at first.
+void add_to_step(Stream& stream, TensorView<const complex64> differences, const RpieBatch& batch,
+                 TensorView<const complex64> probes, const ObjectStep& step);
+/// The object's step from the sums: with the parts in the batch's order update_object() of the whole batch, to
+/// rounding.
+void apply_step(Stream& stream, const ObjectStep& step, float beta, float peak, TensorView<complex64> object);
+
 /// out[n,k] = conj(window of frame n) * differences[n,k]; may be the same memory.
 void weigh_by_object(Stream& stream, TensorView<const complex64> object, const RpieBatch& batch,
                      TensorView<const complex64> differences, TensorView<complex64> out);

@@ -266,6 +266,53 @@ void update_object(const Device& device, TensorView<const complex64> differences
   });
 }
 
+void add_to_step(const Device& device, TensorView<const complex64> differences, const RpieBatch& batch,
+                 TensorView<const complex64> probes, const ObjectStep& step) {
+  const int64_t frames = differences.extent(0), modes = differences.extent(1), side = differences.extent(2);
+  const int64_t height = step.power.extent(0), width = step.power.extent(1);
+  std::vector<Window> windows;
+  std::vector<const complex64*> probe;
+  for (int64_t n = 0; n < frames; ++n) {
+    windows.push_back(window_of("add_to_step", batch, n, step.power.shape(), side));
+    probe.push_back(probe_of("add_to_step", batch, n, probes));
+  }
+  device.parallel_for(height, 4096 / width + 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t n = 0; n < frames; ++n) {
+      const Window& w = windows[static_cast<size_t>(n)];
+      for (int64_t y = std::max(begin, w.y); y < std::min(end, w.y + side); ++y) {
+        float* num = floats(step.numerator.data() + y * width + w.x);
+        float* pow = step.power.data() + y * width + w.x;
+        for (int64_t k = 0; k < modes; ++k) {
+          const int64_t row = (k * side + y - w.y) * side;
+          const float* p = floats(probe[static_cast<size_t>(n)] + row);
+          const float* d = floats(differences.data() + n * modes * side * side + row);
+#pragma omp simd
+          for (int64_t i = 0; i < side; ++i) {
+            num[2 * i] += p[2 * i] * d[2 * i] + p[2 * i + 1] * d[2 * i + 1];
+            num[2 * i + 1] += p[2 * i] * d[2 * i + 1] - p[2 * i + 1] * d[2 * i];
+            pow[i] += p[2 * i] * p[2 * i] + p[2 * i + 1] * p[2 * i + 1];
+          }
+        }
+      }
+    }
+  });
+}
+
+void apply_step(const Device& device, const ObjectStep& step, float beta, float peak, TensorView<complex64> object) {
+  device.parallel_for(object.elements(), 8192, [&](int64_t begin, int64_t end, int) {
+    const float* num = floats(step.numerator.data());
+    const float* pow = step.power.data();
+    float* o = floats(object.data());
+#pragma omp simd
+    for (int64_t i = begin; i < end; ++i) {
+      const float sum = pow[i], divisor = (1 - beta) * sum + beta * std::max(sum, peak);
+      const float factor = divisor > 0 ? 1 / divisor : 0.0F;
+      o[2 * i] += num[2 * i] * factor;
+      o[2 * i + 1] += num[2 * i + 1] * factor;
+    }
+  });
+}
+
 void weigh_by_object(const Device& device, TensorView<const complex64> object, const RpieBatch& batch,
                      TensorView<const complex64> differences, TensorView<complex64> out) {
   const int64_t modes = differences.extent(1), side = differences.extent(2), width = object.extent(1);

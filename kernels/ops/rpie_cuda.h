@@ -18,6 +18,9 @@ void modulus_residual(Stream& stream, TensorView<const complex64> spectra, Tenso
                       TensorView<const uint8_t> mask, TensorView<double> sums);
 void update_object(Stream& stream, TensorView<const complex64> differences, const RpieBatch& batch,
                    TensorView<const complex64> probes, float beta, float peak, TensorView<complex64> object);
+void add_to_step(Stream& stream, TensorView<const complex64> differences, const RpieBatch& batch,
+                 TensorView<const complex64> probes, const ObjectStep& step);
+void apply_step(Stream& stream, const ObjectStep& step, float beta, float peak, TensorView<complex64> object);
 void weigh_by_object(Stream& stream, TensorView<const complex64> object, const RpieBatch& batch,
                      TensorView<const complex64> differences, TensorView<complex64> out);
 void add_scaled(Stream& stream, TensorView<const complex64> in, float factor, TensorView<complex64> sum);

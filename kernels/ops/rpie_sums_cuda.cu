@@ -36,13 +36,25 @@ __global__ void __launch_bounds__(few_threads) sum_shifted_back_kernel(ShiftBack
 
 constexpr int tile_width = 32, tile_height = 8, tile_threads = tile_width * tile_height;
 
+/// numerator / ((1-beta) sum + beta max(sum, peak)) on top of `before`.
+struct Step {
+  float beta, peak;
+  __device__ __forceinline__ float2 moved(float2 before, float2 numerator, float sum) const {
+    // With beta 0 nothing keeps the divisor from 0 where no probe reaches: there is no step to take there.
+    const float larger = sum < peak ? peak : sum, divisor = (1 - beta) * sum + beta * larger;
+    const float step = divisor > 0 ? 1 / divisor : 0.0F;
+    return make_float2(before.x + numerator.x * step, before.y + numerator.y * step);
+  }
+};
+
 struct UpdateArgs {
-  float2* object;
+  float2* object;  // or the numerators, of kSums
+  float* power;    // of kSums
   RpieFrames frames;
   int64_t count;
   const float2 *probes, *differences;
   int64_t modes;
-  float beta, peak;
+  Step step;
   int64_t tiles_across;
 };
 
@@ -54,7 +66,8 @@ struct StagedFrame {
 };
 
 // Tiling: a block owns 8 x 32 pixels of the object, one a thread, and walks the frames, 256 staged in shared memory at
-// a time.
+// a time. kSums: what the frames add goes to sums in memory instead of to the object.
+template <bool kSums>
 __global__ void __launch_bounds__(tile_threads) update_object_kernel(UpdateArgs args) {
   StagedFrame* const stage = dynamic_smem<StagedFrame>();
   const RpieFrames& f = args.frames;
@@ -62,8 +75,14 @@ __global__ void __launch_bounds__(tile_threads) update_object_kernel(UpdateArgs 
   const int64_t tile_row = quotient(blockIdx.x, args.tiles_across), tile_y = tile_row * tile_height,
                 tile_x = (blockIdx.x - tile_row * args.tiles_across) * tile_width;
   const int64_t y = tile_y + thread / tile_width, x = tile_x + thread % tile_width, pixels = f.side * f.side;
+  const int64_t pixel = y * f.width + x;
+  const bool inside = y < f.height && x < f.width;
   float2 numerator = make_float2(0, 0);
   float sum = 0;
+  if (kSums && inside) {
+    numerator = args.object[pixel];
+    sum = args.power[pixel];
+  }
   bool covered = false;
   for (int64_t first = 0; first < args.count; first += tile_threads) {
     const int64_t n = first + thread;
@@ -93,12 +112,37 @@ __global__ void __launch_bounds__(tile_threads) update_object_kernel(UpdateArgs 
     }
   }
   if (!covered) return;
-  // With beta 0 nothing keeps the divisor from 0 where no probe reaches: there is no step to take there.
-  const float larger = sum < args.peak ? args.peak : sum, divisor = (1 - args.beta) * sum + args.beta * larger;
-  const float step = divisor > 0 ? 1 / divisor : 0.0F;
-  float2* const pixel = args.object + y * f.width + x;
-  const float2 before = *pixel;
-  *pixel = make_float2(before.x + numerator.x * step, before.y + numerator.y * step);
+  if (kSums) {
+    args.object[pixel] = numerator;
+    args.power[pixel] = sum;
+  } else {
+    args.object[pixel] = args.step.moved(args.object[pixel], numerator, sum);
+  }
+}
+
+struct ApplyArgs {
+  const float2* numerator;
+  const float* power;
+  float2* object;
+  Step step;
+  int64_t count;
+};
+
+// Tiling: a thread owns a pixel.
+__global__ void __launch_bounds__(tile_threads) apply_step_kernel(ApplyArgs args) {
+  const int64_t at = thread_in_grid();
+  if (at < args.count) args.object[at] = args.step.moved(args.object[at], args.numerator[at], args.power[at]);
+}
+
+template <bool kSums>
+void launch_update(Stream& stream, TensorView<const complex64> differences, const RpieBatch& batch,
+                   TensorView<const complex64> probes, const Step& step, TensorView<complex64> target, float* power) {
+  if (batch.count() == 0) return;
+  const int64_t across = divide_up(target.extent(1), tile_width), down = divide_up(target.extent(0), tile_height);
+  launch(update_object_kernel<kSums>, dim3(static_cast<unsigned>(across * down)), dim3(tile_threads),
+         tile_threads * sizeof(StagedFrame), stream)(UpdateArgs{
+      pairs_of(target.data()), power, RpieFrames(batch, target.shape(), probes.extent(0), differences.extent(2)),
+      batch.count(), pairs_of(probes.data()), pairs_of(differences.data()), differences.extent(1), step, across});
 }
 
 struct PeakArgs {
@@ -150,12 +194,18 @@ void sum_shifted_back(Stream& stream, TensorView<const complex64> spectra, Tenso
 
 void update_object(Stream& stream, TensorView<const complex64> differences, const RpieBatch& batch,
                    TensorView<const complex64> probes, float beta, float peak, TensorView<complex64> object) {
-  if (batch.count() == 0) return;
-  const int64_t across = divide_up(object.extent(1), tile_width), down = divide_up(object.extent(0), tile_height);
-  launch(update_object_kernel, dim3(static_cast<unsigned>(across * down)), dim3(tile_threads),
-         tile_threads * sizeof(StagedFrame), stream)(UpdateArgs{
-      pairs_of(object.data()), RpieFrames(batch, object.shape(), probes.extent(0), differences.extent(2)),
-      batch.count(), pairs_of(probes.data()), pairs_of(differences.data()), differences.extent(1), beta, peak, across});
+  launch_update<false>(stream, differences, batch, probes, {beta, peak}, object, nullptr);
+}
+
+void add_to_step(Stream& stream, TensorView<const complex64> differences, const RpieBatch& batch,
+                 TensorView<const complex64> probes, const ObjectStep& step) {
+  launch_update<true>(stream, differences, batch, probes, {}, step.numerator, step.power.data());
+}
+
+void apply_step(Stream& stream, const ObjectStep& step, float beta, float peak, TensorView<complex64> object) {
+  const int64_t count = object.elements();
+  launch(apply_step_kernel, dim3(static_cast<unsigned>(divide_up(count, tile_threads))), dim3(tile_threads), 0, stream)(
+      ApplyArgs{pairs_of(step.numerator.data()), step.power.data(), pairs_of(object.data()), {beta, peak}, count});
 }
 
 float peak_power(Stream& stream, TensorView<const complex64> probe) {

@@ -350,6 +350,67 @@ TEST(refine, same_bits_whatever_threads_and_memory) {
   }
 }
 
+// On the CPU, whose account is that of any device.
+TEST(refine, works_on_parts_of_a_batch_where_the_devices_memory_is_short) {
+  const SmallScan scan = small_scan(6, small_probe(2));
+  for (const bool update : {false, true}) {
+    SCOPED_TRACE(update);
+    std::string notices;
+    RunControl control;
+    control.notice = [&](const std::string& line) { notices += line; };
+    const auto run = [&](const Device& device) {
+      RefineState state = flat_start(scan.info, small_probe(2), scan.mean_counts());
+      // memory for three batches on the host: probes are not kept
+      refine(device, *scan.open(),
+             {.sweeps = 2, .batch = 8, .update_probe = update, .seed = 4, .host_memory_bytes = 8 * 3 * side * side * 4},
+             state, control);
+      return state;
+    };
+    const auto limited = [](int64_t bytes) { return Device::cpu({.threads = 2, .memory_limit_bytes = bytes}); };
+    const Device unlimited = limited(0);
+    const RefineState expected = run(unlimited);
+    EXPECT_EQ(notices, "");
+    const int64_t all = unlimited.memory_peak_bytes();
+    const std::string refused = error_message([&] { run(limited(1000)); });
+    EXPECT_EQ(refused.find("refine: the object and a batch of 8 frames, even one frame at a time, are too much for the "
+                           "device: out of device memory: buffer '"),
+              0U)
+        << refused;
+    const std::string words = "The least that works is --device-memory ";
+    ASSERT_NE(refused.find(words), std::string::npos) << refused;
+    const int64_t least = std::stoll(refused.substr(refused.find(words) + words.size()));
+    ASSERT_LT(least, all);
+    EXPECT_NE(error_message([&] { run(limited(least - 1)); }).find(words + std::to_string(least)), std::string::npos);
+    for (const int64_t limit : {least, (least + all) / 2, all}) {
+      SCOPED_TRACE(limit);
+      notices.clear();
+      const Device device = limited(limit);
+      const RefineState found = run(device);
+      EXPECT_LE(device.memory_peak_bytes(), limit);
+      EXPECT_EQ(notices.find("frames of a batch of 8 at a time") != std::string::npos, limit < all) << notices;
+      if (limit == all) {
+        EXPECT_EQ(found.object.data, expected.object.data);
+        EXPECT_EQ(found.probe.data, expected.probe.data);
+        EXPECT_EQ(found.residual, expected.residual);
+        continue;
+      }
+      EXPECT_WITHIN(relative_l2(found.object.data.data(), expected.object.data.data(),
+                                static_cast<int64_t>(expected.object.data.size())),
+                    1e-5);
+      EXPECT_WITHIN(relative_l2(found.probe.data.data(), expected.probe.data.data(),
+                                static_cast<int64_t>(expected.probe.data.size())),
+                    1e-5);
+    }
+    // R alone sums nothing over a batch: the same in any parts.
+    const auto residual_on = [&](const Device& device) {
+      return residual(device, *scan.open(), {.batch = 8}, expected);
+    };
+    const Device whole = limited(0);
+    const double r = residual_on(whole);
+    EXPECT_EQ(residual_on(limited(whole.memory_peak_bytes() * 2 / 3)), r);
+  }
+}
+
 TEST(refine, uses_the_frames_chosen) {
   const SmallScan scan = small_scan(4, small_probe());
   auto reader = scan.open();

@@ -239,6 +239,30 @@ TEST_P(rpie, the_object_moves_by_the_regularised_step) {
                 d.c.frames > 1000 ? 1e-4 : tolerance);
 }
 
+TEST_P(rpie, a_batch_in_parts_moves_the_object_by_the_same_step) {
+  const Data d(GetParam());
+  Stream stream(tests::test_device());
+  Uploaded u(stream, d);
+  const Shape canvas{d.c.height, d.c.width};
+  auto object = upload<complex64>(stream, canvas, d.object);
+  Tensor<complex64> numerator(stream.device(), canvas, "numerator");
+  Tensor<float> power(stream.device(), canvas, "power");
+  fill_zero(stream, numerator.view());
+  fill_zero(stream, power.view());
+  const int64_t part = d.c.frames / 3 + 1;
+  for (int64_t begin = 0; begin <= d.c.frames; begin += part) {
+    const int64_t end = std::min(begin + part, d.c.frames);
+    add_to_step(stream, u.spectra.view().slice(0, begin, end),
+                {u.corner.view().slice(0, begin, end), u.index.view().slice(0, begin, end)}, u.probes.view(),
+                {numerator.view(), power.view()});
+  }
+  apply_step(stream, {numerator.view(), power.view()}, 0.3F, 4, object.view());
+  update_object(stream, u.spectra.view(), u.batch(), u.probes.view(), 0.3F, 4, u.object.view());
+  const auto expected = download(stream, u.object);
+  EXPECT_WITHIN(relative_l2(download(stream, object).data(), expected.data(), static_cast<int64_t>(expected.size())),
+                d.c.frames > 1000 ? 1e-4 : tolerance);
+}
+
 TEST_P(rpie, peaks) {
   const Data d(GetParam());
   Stream stream(tests::test_device());
