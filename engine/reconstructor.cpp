@@ -243,8 +243,8 @@ struct Reconstructor::Impl {
         }
         if (!supervised) copy_to_device(stream, g.offsets(), offsets.data(), static_cast<int64_t>(offsets.size()));
         g.run(stream);
+        stage_next();  // while a GPU runs the network; the stitching uploads its lists, and waits
         stitcher.add(stream, g.objects(), centres);
-        stage_next();  // while a GPU computes this batch
         if (config.patches) keep_patches(g.objects(), out);
         done += count * groups.members;
         const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
