@@ -15,7 +15,8 @@ OptionTable refine_options(RefineSetup& s) {
   t.integer("batch", s.sweeps.batch, "frames of a step", 1, 65536);
   t.text("probe", s.probe, "probe to use instead of the scan's", "FILE[:DATASET]");
   t.bytes("host-memory", s.sweeps.host_memory_bytes, "most memory for frames on the host; 0: no limit");
-  t.bytes("device-memory", s.device_memory_bytes, "most memory on the device; 0: no limit");
+  t.bytes("device-memory", s.device_memory_bytes,
+          "most memory on the device; a batch is worked on in parts to keep to it; 0: no limit");
   t.seed("seed", s.sweeps.seed, "of the frames' order");
   return t;
 }

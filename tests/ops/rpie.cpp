@@ -460,6 +460,16 @@ TEST(rpie_errors, name_what_does_not_fit) {
                     update_object(stream, u.spectra.view(), u.batch(), u.probes.view(), NAN, 1, u.object.view());
                   }),
                   "beta"));
+  Tensor<float> narrow(stream.device(), {d.c.height, d.c.width - 1}, "narrow");
+  Tensor<float> power(stream.device(), {d.c.height, d.c.width}, "power");
+  EXPECT_TRUE(has(error_message([&] {
+                    add_to_step(stream, u.spectra.view(), u.batch(), u.probes.view(), {u.object.view(), narrow.view()});
+                  }),
+                  "add_to_step: power"));
+  EXPECT_TRUE(has(error_message([&] {
+                    apply_step(stream, {u.object.view(), power.view()}, 0.5F, 0, u.object.view());
+                  }),
+                  "apply_step: peak"));
   EXPECT_TRUE(has(error_message([&] {
                     shift_spectra(stream, u.out.view().slice(0, 0, 1).reshape({d.c.modes, d.c.side, d.c.side}),
                                   u.shift.view().slice(0, 0, 1), u.out.view());
