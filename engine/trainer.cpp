@@ -248,9 +248,9 @@ struct Trainer::Impl {
     unstaged = walk.size();
     loader->start(std::move(walk));
     walking = true;
-    stage_next();
     epoch_start = Clock::now();
     patterns_timed = 0;
+    stage_next();
   }
 
   // The walk's next batch sets out for the device, where one is left.
@@ -293,7 +293,7 @@ struct Trainer::Impl {
     const std::span<const int64_t> batch = batch_of(order, step_in_epoch);
     TrainingGraph& g = load(batch);
     const TrainingResult result = g.step(stream);
-    stage_next();  // a GPU has come to the loss: the way back still runs, and the norm below waits for it
+    stage_next();  // a GPU has come to the loss: the way back still runs, and what follows waits for it
     set_scale_gradient(config.train_scale ? result.grad_log_scale : 0);
     const TensorView<float> gradient = gradients.view();
     const double norm = config.clip == Clip::norm ? ops::clip_by_norm(stream, config.clip_at, gradient)
