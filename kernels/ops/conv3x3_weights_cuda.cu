@@ -18,6 +18,11 @@ __host__ __device__ __forceinline__ int64_t partial_rows(int64_t in_channels) {
   return 9 * in_channels + 1;
 }
 
+/// Floats from one run's partial sums to the next: whole sectors of 32 bytes.
+__host__ __device__ __forceinline__ int64_t partial_stride(int64_t in_channels, int64_t out_channels) {
+  return (partial_rows(in_channels) * out_channels + 7) / 8 * 8;
+}
+
 /// How the patches are shared out among blocks. About two blocks for each multiprocessor of the largest GPUs (132): a
 /// number of our own, for results must not depend on the GPU. A run of fewer than 4 patches is not worth its sums.
 struct Runs {
@@ -294,7 +299,7 @@ __global__ void __launch_bounds__(96 * kWarpsN, 2) sum_products(const ConvWeight
   shared.bias[thread] = make_float4(bias[0], bias[1], bias[2], bias[3]);
   __syncthreads();
   const int in_channels = args.in.channels, out_channels = args.grad_out.channels;
-  float* partial = args.partial + run * partial_rows(in_channels) * out_channels;
+  float* partial = args.partial + run * partial_stride(in_channels, out_channels);
   if (first_in == 0 && thread < Layout::out_channels && first_out + thread < out_channels) {
     const auto* of_thread = reinterpret_cast<const float*>(shared.bias);
     float sum = 0;
@@ -333,10 +338,11 @@ __global__ void add_runs(const ConvWeightsArgs args, const int64_t runs) {
   float* sums = dynamic_smem<float>();
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int64_t elements = partial_rows(args.in.channels) * args.grad_out.channels;
+  const int64_t stride = partial_stride(args.in.channels, args.grad_out.channels);
   const int64_t element = static_cast<int64_t>(blockIdx.x) * 32 + lane;
   float sum = 0;
   if (element < elements)
-    for (int64_t run = warp; run < runs; run += reduce_warps) sum += args.partial[run * elements + element];
+    for (int64_t run = warp; run < runs; run += reduce_warps) sum += args.partial[run * stride + element];
   sums[warp * 32 + lane] = sum;
   __syncthreads();
   if (warp != 0 || element >= elements) return;
@@ -392,7 +398,7 @@ void conv_weight_gradient(Stream& stream, const ConvWeightsArgs& args, Precision
 }
 
 int64_t conv_partial_bytes(const ConvPatches& patches, int64_t in_channels, int64_t out_channels, Precision precision) {
-  return runs_of(patches, in_channels, out_channels, precision).count * partial_rows(in_channels) * out_channels *
+  return runs_of(patches, in_channels, out_channels, precision).count * partial_stride(in_channels, out_channels) *
          static_cast<int64_t>(sizeof(float));
 }
 

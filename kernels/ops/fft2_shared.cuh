@@ -1,5 +1,6 @@
 #pragma once
 // The Fourier transform of one square image in a block's shared memory, by fft2 and the fused physics step.
+#include "kernels/device/opaque.cuh"
 #include "kernels/ops/complex_math.cuh"
 
 namespace ptyfuse::ops::cuda {
@@ -96,11 +97,17 @@ class SharedFft2 {
     if (thread_ < 8) wave_[samples + thread_] = root(thread_);
   }
 
+  __device__ __forceinline__ int thread() const { return thread_; }
+  /// Begins a phase: the compiler computes what follows from the thread's number anew. Addresses of several phases,
+  /// kept in registers from one to the other, and over the groups of a block, would not fit.
+  __device__ __forceinline__ void begin_phase() const { thread_ = opaque(thread_); }
+
   /// Where column x of the image lies in a row of shared memory before and after both transforms.
   static __device__ __forceinline__ int column(int x) { return x ^ (x >> (kSide == 64 ? 3 : 4) & 7); }
   /// Calls body(y, x, slot) for the thread's pixels, kUnroll at a time.
   template <int kUnroll, class Body>
   __device__ __forceinline__ void each_pixel(const Body& body) const {
+    begin_phase();
 #pragma unroll(kUnroll)
     for (int slot = 0; slot < slots; ++slot) body(first_row(slot / radix), slot % radix * 8 + thread_ % 8, slot);
   }
@@ -113,6 +120,7 @@ class SharedFft2 {
   /// thread's own to read then. A barrier at the end; shared memory must be free before.
   template <class Load>
   __device__ __forceinline__ void begin_forward(const Load& load) const {
+    begin_phase();
 #pragma unroll 1
     for (int p = 0; p < first_passes; ++p) {
       float2 v[radix];
@@ -127,6 +135,7 @@ class SharedFft2 {
     __syncthreads();
     second_pass_of_rows<false>();
     __syncthreads();
+    begin_phase();
 #pragma unroll 1
     for (int p = 0; p < first_passes; ++p) {
       float2 v[radix];
@@ -144,6 +153,7 @@ class SharedFft2 {
 
   /// The last pass forward: v[k] is frequency (row_frequency(p, k), column_frequency()), unscaled, p < second_passes.
   __device__ __forceinline__ void load_spectrum(int p, float2 (&v)[8]) const {
+    begin_phase();
     const float2* const from = spectrum(p);
 #pragma unroll
     for (int k = 0; k < 8; ++k) v[k] = from[k * pitch];
@@ -169,6 +179,7 @@ class SharedFft2 {
   template <class Store>
   __device__ __forceinline__ void end_backward(const Store& store) const {
     __syncthreads();
+    begin_phase();
 #pragma unroll 1
     for (int p = 0; p < first_passes; ++p) {
       float2 v[radix];
@@ -184,6 +195,7 @@ class SharedFft2 {
     __syncthreads();
     second_pass_of_rows<true>();
     __syncthreads();
+    begin_phase();
 #pragma unroll 1
     for (int p = 0; p < first_passes; ++p) {
       float2 v[radix];
@@ -222,6 +234,7 @@ class SharedFft2 {
   }
   template <bool kInverse>
   __device__ __forceinline__ void second_pass_of_rows() const {
+    begin_phase();
 #pragma unroll 1
     for (int p = 0; p < second_passes; ++p) {
       float2 v[8];
@@ -244,7 +257,7 @@ class SharedFft2 {
   }
 
   float2* wave_;
-  int thread_;
+  mutable int thread_;
 };
 
 }  // namespace ptyfuse::ops::cuda

@@ -59,7 +59,6 @@ class GroupStep {
   __device__ __forceinline__ GroupStep(const FusedArgs& args, unsigned char* shared)
       : args_(args),
         call_(args.call),
-        thread_(static_cast<int>(threadIdx.x)),
         backward_(args.call.grad_amplitude.data != nullptr),
         region_side_(args.call.merged ? args.call.canvas : kSide),
         pad_((region_side_ - kSide) / 2),
@@ -81,7 +80,7 @@ class GroupStep {
     if constexpr (kWay == Way::single)
       if (args.hold_probe)
         fft_.template each_pixel<4>(
-            [&](int y, int x, int slot) { held_probe_[slot * threads + thread_] = call_.probe[y * kSide + x]; });
+            [&](int y, int x, int slot) { held_probe_[slot * threads + fft_.thread()] = call_.probe[y * kSide + x]; });
   }
 
   __device__ __forceinline__ void run(int64_t group) {
@@ -126,8 +125,8 @@ class GroupStep {
         mask_bits_ |= (use ? 1U : 0U) << (8 * p + k);
       }
     const int used = block_sum(__popc(mask_bits_), reinterpret_cast<int*>(parts_));
-    if (thread_ == 0) *slopes_ = loss_slopes(call_, used);
-    if (blockIdx.x == 0 && thread_ == 0) *args_.used = used;
+    if (fft_.thread() == 0) *slopes_ = loss_slopes(call_, used);
+    if (blockIdx.x == 0 && fft_.thread() == 0) *args_.used = used;
     __syncthreads();
   }
 
@@ -138,7 +137,7 @@ class GroupStep {
     return *images.at(group, plane / 2, y, x);
   }
   __device__ __forceinline__ float& kept(int plane, int slot) const {
-    return kept_[plane * pixels + slot * threads + thread_];
+    return kept_[plane * pixels + slot * threads + fft_.thread()];
   }
 
   // --- Losses and their way into the spectrum.
@@ -163,10 +162,10 @@ class GroupStep {
   }
   __device__ __forceinline__ void store_sums(int64_t group) const {
     __syncthreads();
-    if (thread_ < 3) {
+    if (fft_.thread() < 3) {
       double sum = 0;
-      for (int warp = 0; warp < threads / 32; ++warp) sum += parts_[3 * warp + thread_];
-      args_.sums[3 * group + thread_] = sum;
+      for (int warp = 0; warp < threads / 32; ++warp) sum += parts_[3 * warp + fft_.thread()];
+      args_.sums[3 * group + fft_.thread()] = sum;
     }
     __syncthreads();
   }
@@ -179,7 +178,7 @@ class GroupStep {
     return (call_.unmasked_numerator ? 1.0F : weight) / (weight + merge_epsilon);
   }
   __device__ __forceinline__ float2 probe_of_slot(int y, int x, int slot) const {
-    return args_.hold_probe ? held_probe_[slot * threads + thread_] : call_.probe[y * kSide + x];
+    return args_.hold_probe ? held_probe_[slot * threads + fft_.thread()] : call_.probe[y * kSide + x];
   }
   __device__ __forceinline__ void single_pattern(int64_t group) {
     fft_.template each_pixel<4>([&](int y, int x, int slot) {
@@ -219,8 +218,8 @@ class GroupStep {
   // Calls body(y, x) for this thread's pixels of the region: a warp takes runs of a row.
   template <class Body>
   __device__ __forceinline__ void each_region_pixel(const Body& body) const {
-    for (int y = thread_ / 32; y < region_side_; y += threads / 32)
-      for (int x = thread_ % 32; x < region_side_; x += 32) body(y, x);
+    for (int y = fft_.thread() / 32; y < region_side_; y += threads / 32)
+      for (int x = fft_.thread() % 32; x < region_side_; x += 32) body(y, x);
   }
 
   // The planes of four heads, read as 16 bytes; those that are not kept wait in the memory of the region's gradient
@@ -231,13 +230,14 @@ class GroupStep {
   }
   __device__ __forceinline__ float& plane_at_hand(int plane, int slot) const {
     if (plane < args_.kept_planes) return kept(plane, slot);
-    return reinterpret_cast<float*>(grad_region())[(1 + plane - args_.kept_planes) * pixels + slot * threads + thread_];
+    return reinterpret_cast<float*>(
+        grad_region())[(1 + plane - args_.kept_planes) * pixels + slot * threads + fft_.thread()];
   }
   __device__ __forceinline__ void read_four_heads(int64_t group) const {
     const int at_hand = planes_at_hand();
 #pragma unroll(unroll)
     for (int slot = 0; slot < slots; ++slot) {
-      const int pixel = slot * threads + thread_, y = pixel / kSide, x = pixel % kSide;
+      const int pixel = slot * threads + fft_.thread(), y = pixel / kSide, x = pixel % kSide;
       const float4 a = *reinterpret_cast<const float4*>(call_.amplitude.at(group, 0, y, x));
       const float4 p = *reinterpret_cast<const float4*>(call_.phase.at(group, 0, y, x));
       const float values[8] = {a.x, p.x, a.y, p.y, a.z, p.z, a.w, p.w};
@@ -261,14 +261,14 @@ class GroupStep {
     if constexpr (kWay == Way::shared) {
       float* const shared_weight = reinterpret_cast<float*>(grad_region());
       if (call_.merged)
-        for (int i = thread_; i < pixels; i += threads) shared_weight[i] = call_.weight[i];
+        for (int i = fft_.thread(); i < pixels; i += threads) shared_weight[i] = call_.weight[i];
       weight = shared_weight;
     }
     if (planes_at_hand() > 0) read_four_heads(group);
     for (int head = 0; head < call_.heads; ++head) {
 #pragma unroll(unroll)
       for (int slot = 0; slot < slots; ++slot) {
-        const int pixel = slot * threads + thread_, y = pixel / kSide, x = pixel % kSide;
+        const int pixel = slot * threads + fft_.thread(), y = pixel / kSide, x = pixel % kSide;
         const float amplitude = first_plane_value(group, 2 * head, slot, y, x);
         const float2 patch = polar(amplitude, first_plane_value(group, 2 * head + 1, slot, y, x));
         if (!call_.merged)
@@ -392,7 +392,7 @@ class GroupStep {
     }
 #pragma unroll 1
     for (int slot = 0; slot < slots; ++slot) {
-      const int pixel = slot * threads + thread_, y = pixel / kSide, x = pixel % kSide;
+      const int pixel = slot * threads + fft_.thread(), y = pixel / kSide, x = pixel % kSide;
       if constexpr (several_heads)
         if (args_.four_channels) {
           const float2 g0 = object_gradient(group, 0, slot, y, x), g1 = object_gradient(group, 1, slot, y, x);
@@ -411,7 +411,6 @@ class GroupStep {
 
   const FusedArgs& args_;
   const PhysicsCall& call_;
-  const int thread_;
   const bool backward_;
   const int region_side_, pad_, pitch_;
   Fft fft_;

@@ -35,17 +35,29 @@ __device__ __forceinline__ int canvas_pad(const PhysicsCall& call) {
   return (call.canvas - call.side) / 2;
 }
 
+// Element i of the network's patches, the heads of a pixel side by side: whether these lie so, too, or image by image,
+// a warp's accesses fill their sectors.
+struct HeadPixel {
+  int64_t group;
+  int head, y, x;
+};
+__device__ __forceinline__ HeadPixel head_pixel_of(int64_t i, const PhysicsCall& call) {
+  const int64_t pixel = i / call.heads;
+  const Pixel p = pixel_of(pixel, call.side);
+  return {p.image, static_cast<int>(i - pixel * call.heads), p.y, p.x};
+}
+
 // A thread for each pixel of the network's patches.
 __global__ void make_objects(const PartsArgs args) {
   const PhysicsCall& call = args.call;
   const int64_t i = pixel_index();
   if (i >= args.groups * call.heads * call.side * call.side) return;
-  const Pixel p = pixel_of(i, call.side);
-  const int64_t group = p.image / call.heads, head = p.image - group * call.heads;
-  const float2 object = polar(*call.amplitude.at(args.first_group + group, head, p.y, p.x),
-                              *call.phase.at(args.first_group + group, head, p.y, p.x));
+  const HeadPixel p = head_pixel_of(i, call);
+  const float2 object = polar(*call.amplitude.at(args.first_group + p.group, p.head, p.y, p.x),
+                              *call.phase.at(args.first_group + p.group, p.head, p.y, p.x));
   const bool weighted = call.merged && !call.unmasked_numerator;
-  args.objects[i] = weighted ? scale(call.weight[p.y * call.side + p.x], object) : object;
+  args.objects[((p.group * call.heads + p.head) * call.side + p.y) * call.side + p.x] =
+      weighted ? scale(call.weight[p.y * call.side + p.x], object) : object;
 }
 
 // A thread for each pixel of the regions gathers from all members, in their order.
@@ -153,20 +165,21 @@ __global__ void object_gradients(const PartsArgs args) {
   const PhysicsCall& call = args.call;
   const int64_t i = pixel_index();
   if (i >= args.groups * call.heads * call.side * call.side) return;
-  const Pixel p = pixel_of(i, call.side);
-  const int64_t group = p.image / call.heads, head = p.image - group * call.heads, b = args.first_group + group;
+  const HeadPixel p = head_pixel_of(i, call);
+  const int64_t b = args.first_group + p.group;
   float2 grad;
   if (call.merged) {
-    const float2* const region = args.region + group * call.canvas * call.canvas;
-    const Placement place = transposed(merge_placement(offset_px(args, p.image), canvas_pad(call)));
+    const float2* const region = args.region + p.group * call.canvas * call.canvas;
+    const float* const offset = offset_px(args, p.group * call.heads + p.head);
+    const Placement place = transposed(merge_placement(offset, canvas_pad(call)));
     grad = translated(place, p.y, p.x, call.canvas, [&](int y, int x) { return region[y * call.canvas + x]; });
     if (!call.unmasked_numerator) grad = scale(call.weight[p.y * call.side + p.x], grad);
   } else {
-    grad = region_gradient(args, group, call.side, p.y, p.x);
+    grad = region_gradient(args, p.group, call.side, p.y, p.x);
   }
-  grad = polar_gradient(*call.amplitude.at(b, head, p.y, p.x), *call.phase.at(b, head, p.y, p.x), grad);
-  *call.grad_amplitude.at(b, head, p.y, p.x) = grad.x;
-  *call.grad_phase.at(b, head, p.y, p.x) = grad.y;
+  grad = polar_gradient(*call.amplitude.at(b, p.head, p.y, p.x), *call.phase.at(b, p.head, p.y, p.x), grad);
+  *call.grad_amplitude.at(b, p.head, p.y, p.x) = grad.x;
+  *call.grad_phase.at(b, p.head, p.y, p.x) = grad.y;
 }
 
 // So many groups that their waves take some 64 MiB.

@@ -99,33 +99,26 @@ __global__ void __launch_bounds__(block_threads, 4) reassemble_kernel(Reassemble
     }
 }
 
+// Walks the object by its floats, two for each weight, so that every access of a warp is one run of memory.
 struct FinishArgs {
-  const float2* weighted;
+  const float* weighted;
   const float* weight;
-  float2* object;
+  float* object;
 
-  static __device__ float2 divided(float2 sum, float weight) {
-    const float divisor = weight + 1e-9F;
-    return make_float2(sum.x / divisor, sum.y / divisor);
-  }
+  static __device__ float divided(float sum, float weight) { return sum / (weight + 1e-9F); }
 
   struct Loaded {
-    float4 low, high, weight;
+    float4 sums;
+    float2 weight;
   };
   __device__ Loaded load4(int64_t i) const {
-    const float4* const sums = reinterpret_cast<const float4*>(weighted + i);
-    return {sums[0], sums[1], four(weight, i)};
+    return {four(weighted, i), *reinterpret_cast<const float2*>(weight + i / 2)};
   }
   __device__ void store4(int64_t i, const Loaded& l) const {
-    const float2 a = divided(make_float2(l.low.x, l.low.y), l.weight.x),
-                 b = divided(make_float2(l.low.z, l.low.w), l.weight.y),
-                 c = divided(make_float2(l.high.x, l.high.y), l.weight.z),
-                 d = divided(make_float2(l.high.z, l.high.w), l.weight.w);
-    float4* const out = reinterpret_cast<float4*>(object + i);
-    out[0] = make_float4(a.x, a.y, b.x, b.y);
-    out[1] = make_float4(c.x, c.y, d.x, d.y);
+    four(object, i) = make_float4(divided(l.sums.x, l.weight.x), divided(l.sums.y, l.weight.x),
+                                  divided(l.sums.z, l.weight.y), divided(l.sums.w, l.weight.y));
   }
-  __device__ void apply1(int64_t i) const { object[i] = divided(weighted[i], weight[i]); }
+  __device__ void apply1(int64_t i) const { object[i] = divided(weighted[i], weight[i / 2]); }
 };
 
 /// The list in the device's memory.
@@ -161,11 +154,12 @@ void reassemble(Stream& stream, TensorView<const complex64> patches, std::span<c
 }
 
 void reassemble_finish(Stream& stream, const StitchSums& sums, TensorView<complex64> object) {
-  const bool fours = aligned16(sums.weighted.data()) && aligned16(sums.weight.data()) && aligned16(object.data());
-  const int64_t count = object.elements();
-  launch_elementwise<1>(stream,
-                        FinishArgs{reinterpret_cast<const float2*>(sums.weighted.data()), sums.weight.data(),
-                                   reinterpret_cast<float2*>(object.data())},
+  const bool fours = aligned16(sums.weighted.data()) && aligned16(object.data()) &&
+                     reinterpret_cast<uintptr_t>(sums.weight.data()) % 8 == 0;
+  const int64_t count = 2 * object.elements();
+  launch_elementwise<2>(stream,
+                        FinishArgs{reinterpret_cast<const float*>(sums.weighted.data()), sums.weight.data(),
+                                   reinterpret_cast<float*>(object.data())},
                         fours ? Fours{count, 0, count / 4} : Fours{count, count, 0});
 }
 
