@@ -1,8 +1,17 @@
 #pragma once
 // Complex arithmetic of kernels; a complex64 is a float2.
 #include "kernels/device/launch.cuh"
+#include "kernels/device/tensor_view.h"
 
 namespace ptyfuse::ops::cuda {
+
+/// As kernels take it.
+inline float2* device_pointer(complex64* data) {
+  return reinterpret_cast<float2*>(data);
+}
+inline const float2* device_pointer(const complex64* data) {
+  return reinterpret_cast<const float2*>(data);
+}
 
 __device__ __forceinline__ float2 add(float2 a, float2 b) {
   return make_float2(a.x + b.x, a.y + b.y);

@@ -2,6 +2,7 @@
 // One or two complex64 side by side: what a thread reads and writes at once.
 #include <type_traits>
 
+#include "kernels/ops/complex_math.cuh"
 #include "kernels/ops/elementwise.cuh"
 
 namespace ptyfuse::ops::cuda {
@@ -30,17 +31,6 @@ __device__ __forceinline__ void store_complex(float2* p, const ComplexRun<kCount
     *p = r.value[0];
 }
 
-__device__ __forceinline__ float2 product(float2 a, float2 b) {
-  return make_float2(a.x * b.x - a.y * b.y, a.x * b.y + a.y * b.x);
-}
-/// conj(a) * b
-__device__ __forceinline__ float2 conjugate_product(float2 a, float2 b) {
-  return make_float2(a.x * b.x + a.y * b.y, a.x * b.y - a.y * b.x);
-}
-__device__ __forceinline__ float power(float2 a) {
-  return a.x * a.x + a.y * a.y;
-}
-
 /// Calls body(std::integral_constant<int, 2>) where pairs fit, else with 1.
 template <class Body>
 void with_complex_run(bool pairs, const Body& body) {
@@ -48,13 +38,6 @@ void with_complex_run(bool pairs, const Body& body) {
     body(std::integral_constant<int, 2>());
   else
     body(std::integral_constant<int, 1>());
-}
-
-inline const float2* pairs_of(const complex64* p) {
-  return reinterpret_cast<const float2*>(p);
-}
-inline float2* pairs_of(complex64* p) {
-  return reinterpret_cast<float2*>(p);
 }
 
 }  // namespace ptyfuse::ops::cuda

@@ -35,16 +35,6 @@ struct Tile {
   };
 };
 
-struct PatchPlace {
-  int64_t image;
-  int y, x;
-};
-__device__ __forceinline__ PatchPlace place_of(const ConvPatches& patches, int64_t patch) {
-  const int64_t image = patch / patches.per_image;
-  const int rest = static_cast<int>(patch - image * patches.per_image);
-  return {image, rest / patches.across * patch_side, rest % patches.across * patch_side};
-}
-
 template <int kPlanes, int kWarpsN, int kTilesN, bool kBackward>
 __global__ void __launch_bounds__(Tile<kPlanes, kWarpsN, kTilesN, kBackward>::threads,
                                   Tile<kPlanes, kWarpsN, kTilesN, kBackward>::least_blocks)

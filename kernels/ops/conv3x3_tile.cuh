@@ -8,6 +8,17 @@ namespace ptyfuse::ops::cuda {
 inline constexpr int patch_side = 8, halo_side = patch_side + 2;
 inline constexpr int patch_pixels = patch_side * patch_side, halo_pixels = halo_side * halo_side;
 
+/// A patch's image, and its first pixel there.
+struct PatchPlace {
+  int64_t image;
+  int y, x;
+};
+__device__ __forceinline__ PatchPlace place_of(const ConvPatches& patches, int64_t patch) {
+  const int64_t image = patch / patches.per_image;
+  const int rest = static_cast<int>(patch - image * patches.per_image);
+  return {image, rest / patches.across * patch_side, rest % patches.across * patch_side};
+}
+
 /// A pixel's channels lie in kUnits (2, 4 or 8) units of 16 bytes. Which of them holds channels 8u .. 8u+7 depends on
 /// the pixel's column x, so that the eight units u that ldmatrix takes of eight neighbours in a row lie in different
 /// banks, wherever the eight begin.

@@ -136,17 +136,7 @@ __global__ void __launch_bounds__(96 * kWarpsN, 2) sum_products(const ConvWeight
   const int64_t in_pixels = static_cast<int64_t>(height >> shrink) * (width >> shrink);
   const int64_t out_pixels = static_cast<int64_t>(height) * width;
 
-  struct Place {
-    int64_t image;
-    int y, x;
-  };
-  Place next;
-  next.image = begin / args.patches.per_image;
-  {
-    const int rest = static_cast<int>(begin - next.image * args.patches.per_image);
-    next.y = rest / args.patches.across * patch_side;
-    next.x = rest % args.patches.across * patch_side;
-  }
+  PatchPlace next = place_of(args.patches, begin);
   const auto advance = [&] {
     next.x += patch_side;
     if (next.x < width) return;

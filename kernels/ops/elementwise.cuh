@@ -16,6 +16,10 @@ inline int64_t divide_up(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
+inline dim3 grid_of(int64_t threads, int block) {
+  return dim3(static_cast<unsigned>(divide_up(threads, block)));
+}
+
 /// Number of this thread in a grid of one dimension.
 __device__ __forceinline__ int64_t thread_in_grid() {
   return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;

@@ -80,13 +80,6 @@ void rotate(Stream& stream, const RotateArgs& args) {
          stream)(args);
 }
 
-float2* device_pointer(complex64* p) {
-  return reinterpret_cast<float2*>(p);
-}
-const float2* device_pointer(const complex64* p) {
-  return reinterpret_cast<const float2*>(p);
-}
-
 }  // namespace
 
 Fft2::Fft2(const Device& device, int64_t height, int64_t width) : device_(device), height_(height), width_(width) {}

@@ -41,10 +41,6 @@ void with_run(bool fours, const Body& body) {
     body(std::integral_constant<int, 1>());
 }
 
-inline dim3 grid_of(int64_t threads, int block) {
-  return dim3(static_cast<unsigned>(divide_up(threads, block)));
-}
-
 /// The larger of two, NaN if either is: fmaxf would drop it.
 __device__ __forceinline__ float larger(float a, float b) {
   return b <= a || a != a ? a : b;

@@ -20,11 +20,4 @@ void launch_pixels(void (*kernel)(Args), int64_t elements, const Stream& stream,
          stream)(args);
 }
 
-inline float2* device_pointer(complex64* data) {
-  return reinterpret_cast<float2*>(data);
-}
-inline const float2* device_pointer(const complex64* data) {
-  return reinterpret_cast<const float2*>(data);
-}
-
 }  // namespace ptyfuse::ops::cuda

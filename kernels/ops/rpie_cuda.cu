@@ -38,7 +38,7 @@ __global__ void __launch_bounds__(block_threads) shift_spectra_kernel(ShiftArgs 
   for (int64_t k = 0; k < args.modes; ++k) {
     ComplexRun<kRun> v = load_complex<kRun>(args.spectra + k * pixels + run.pixel);
 #pragma unroll
-    for (int i = 0; i < kRun; ++i) v.value[i] = product(ramp.value[i], v.value[i]);
+    for (int i = 0; i < kRun; ++i) v.value[i] = multiply(ramp.value[i], v.value[i]);
     store_complex(args.out + (run.n * args.modes + k) * pixels + run.pixel, v);
   }
 }
@@ -68,7 +68,7 @@ __global__ void __launch_bounds__(block_threads) window_product_kernel(WindowArg
 #pragma unroll 4
   for (int64_t k = 0; k < args.modes; ++k) {
     const float2 v = valid ? factor[k * pixels] : zero;
-    out[k * pixels] = kConjugate ? conjugate_product(object, v) : product(object, v);
+    out[k * pixels] = kConjugate ? multiply_conjugate(object, v) : multiply(object, v);
   }
 }
 
@@ -122,11 +122,11 @@ __global__ void __launch_bounds__(block_threads, 4) modulus_difference_kernel(Mo
 #pragma unroll
   for (int k = 0; k < kept_modes; ++k)
 #pragma unroll
-    for (int i = 0; i < kRun; ++i) sum[i] += power(kept[k].value[i]);
+    for (int i = 0; i < kRun; ++i) sum[i] += squared_magnitude(kept[k].value[i]);
   for (int64_t k = kept_modes; k < args.modes; ++k) {
     const ComplexRun<kRun> v = load_complex<kRun>(stack + k * args.pixels);
 #pragma unroll
-    for (int i = 0; i < kRun; ++i) sum[i] += power(v.value[i]);
+    for (int i = 0; i < kRun; ++i) sum[i] += squared_magnitude(v.value[i]);
   }
 #pragma unroll
   for (int i = 0; i < kRun; ++i)
@@ -159,7 +159,7 @@ __global__ void __launch_bounds__(block_threads, 4) modulus_residual_kernel(Resi
     for (int64_t k = 0; k < args.modes; ++k) {
       const ComplexRun<kRun> v = load_complex<kRun>(stack + k * args.pixels + pixel);
 #pragma unroll
-      for (int i = 0; i < kRun; ++i) sum[i] += power(v.value[i]);
+      for (int i = 0; i < kRun; ++i) sum[i] += squared_magnitude(v.value[i]);
     }
 #pragma unroll
     for (int i = 0; i < kRun; ++i) {
@@ -204,52 +204,53 @@ bool fits_pairs(const TensorView<const complex64>& spectra, const TensorView<con
          reinterpret_cast<uintptr_t>(amplitude.data()) % 8 == 0 && reinterpret_cast<uintptr_t>(mask.data()) % 2 == 0;
 }
 
-dim3 blocks_of(int64_t threads) {
-  return dim3(static_cast<unsigned>(divide_up(threads, block_threads)));
-}
-
 }  // namespace
 
 void shift_spectra(Stream& stream, TensorView<const complex64> spectra, TensorView<const float> shift_px,
                    TensorView<complex64> out) {
   const int64_t side = out.extent(2), total = out.extent(0) * side * side;
-  const ShiftArgs args{pairs_of(spectra.data()), shift_px.data(), pairs_of(out.data()), out.extent(1), side, total};
+  const ShiftArgs args{
+      device_pointer(spectra.data()), shift_px.data(), device_pointer(out.data()), out.extent(1), side, total};
   with_complex_run(side % 2 == 0 && aligned16(spectra.data()) && aligned16(out.data()), [&](auto run) {
-    launch(shift_spectra_kernel<run.value>, blocks_of(total / run.value), dim3(block_threads), 0, stream)(args);
+    launch(shift_spectra_kernel<run.value>, grid_of(total / run.value, block_threads), dim3(block_threads), 0,
+           stream)(args);
   });
 }
 
 void exit_waves(Stream& stream, TensorView<const complex64> object, const RpieBatch& batch,
                 TensorView<const complex64> probes, TensorView<complex64> waves) {
   const int64_t side = waves.extent(2), total = waves.extent(0) * side * side;
-  const WindowArgs args{pairs_of(object.data()), RpieFrames(batch, object.shape(), probes.extent(0), side),
-                        pairs_of(probes.data()), pairs_of(waves.data()),
-                        waves.extent(1),         total};
-  launch(window_product_kernel<false>, blocks_of(total), dim3(block_threads), 0, stream)(args);
+  const WindowArgs args{device_pointer(object.data()),
+                        RpieFrames(batch, object.shape(), probes.extent(0), side),
+                        device_pointer(probes.data()),
+                        device_pointer(waves.data()),
+                        waves.extent(1),
+                        total};
+  launch(window_product_kernel<false>, grid_of(total, block_threads), dim3(block_threads), 0, stream)(args);
 }
 
 void weigh_by_object(Stream& stream, TensorView<const complex64> object, const RpieBatch& batch,
                      TensorView<const complex64> differences, TensorView<complex64> out) {
   const int64_t side = out.extent(2), total = out.extent(0) * side * side;
-  const WindowArgs args{pairs_of(object.data()),
+  const WindowArgs args{device_pointer(object.data()),
                         RpieFrames(batch, object.shape(), 0, side),
-                        pairs_of(differences.data()),
-                        pairs_of(out.data()),
+                        device_pointer(differences.data()),
+                        device_pointer(out.data()),
                         out.extent(1),
                         total};
-  launch(window_product_kernel<true>, blocks_of(total), dim3(block_threads), 0, stream)(args);
+  launch(window_product_kernel<true>, grid_of(total, block_threads), dim3(block_threads), 0, stream)(args);
 }
 
 void modulus_difference(Stream& stream, TensorView<const float> amplitude, TensorView<const uint8_t> mask,
                         TensorView<complex64> spectra) {
   const ModulusArgs args{amplitude.data(),
                          mask.data(),
-                         pairs_of(spectra.data()),
+                         device_pointer(spectra.data()),
                          spectra.extent(1),
                          spectra.extent(2) * spectra.extent(3),
                          amplitude.elements()};
   with_complex_run(fits_pairs(spectra, amplitude, mask), [&](auto run) {
-    launch(modulus_difference_kernel<run.value>, blocks_of(args.total / run.value), dim3(block_threads), 0,
+    launch(modulus_difference_kernel<run.value>, grid_of(args.total / run.value, block_threads), dim3(block_threads), 0,
            stream)(args);
   });
 }
@@ -258,10 +259,11 @@ void modulus_residual(Stream& stream, TensorView<const complex64> spectra, Tenso
                       TensorView<const uint8_t> mask, TensorView<double> sums) {
   const int64_t frames = spectra.extent(0), pixels = spectra.extent(2) * spectra.extent(3);
   const ResidualArgs args{
-      pairs_of(spectra.data()), amplitude.data(), mask.data(), sums.data(), frames, spectra.extent(1), pixels};
+      device_pointer(spectra.data()), amplitude.data(), mask.data(), sums.data(), frames, spectra.extent(1), pixels};
   with_complex_run(fits_pairs(spectra, amplitude, mask), [&](auto run) {
     if (pixels < many_pixels)
-      launch(modulus_residual_kernel<run.value, true>, blocks_of(32 * frames), dim3(block_threads), 0, stream)(args);
+      launch(modulus_residual_kernel<run.value, true>, grid_of(32 * frames, block_threads), dim3(block_threads), 0,
+             stream)(args);
     else
       launch(modulus_residual_kernel<run.value, false>, dim3(static_cast<unsigned>(frames)), dim3(block_threads),
              block_threads / 32 * sizeof(double), stream)(args);

@@ -27,7 +27,7 @@ __global__ void __launch_bounds__(few_threads) sum_shifted_back_kernel(ShiftBack
   for (int64_t n = 0; n < args.frames; ++n) {
     const float2 ramp =
         frequency_ramp(args.shift_px[2 * n], args.shift_px[2 * n + 1], row - zero, column - zero, args.side);
-    const float2 term = conjugate_product(ramp, args.spectra[n * stack + at]);
+    const float2 term = multiply_conjugate(ramp, args.spectra[n * stack + at]);
     sum.x += term.x;
     sum.y += term.y;
   }
@@ -104,10 +104,10 @@ __global__ void __launch_bounds__(tile_threads) update_object_kernel(UpdateArgs 
       covered = true;
       for (int64_t k = 0; k < args.modes; ++k) {
         const int64_t at = (k * f.side + i) * f.side + j;
-        const float2 p = stage[s].probe[at], term = conjugate_product(p, stage[s].difference[at]);
+        const float2 p = stage[s].probe[at], term = multiply_conjugate(p, stage[s].difference[at]);
         numerator.x += term.x;
         numerator.y += term.y;
-        sum += power(p);
+        sum += squared_magnitude(p);
       }
     }
   }
@@ -141,8 +141,9 @@ void launch_update(Stream& stream, TensorView<const complex64> differences, cons
   const int64_t across = divide_up(target.extent(1), tile_width), down = divide_up(target.extent(0), tile_height);
   launch(update_object_kernel<kSums>, dim3(static_cast<unsigned>(across * down)), dim3(tile_threads),
          tile_threads * sizeof(StagedFrame), stream)(UpdateArgs{
-      pairs_of(target.data()), power, RpieFrames(batch, target.shape(), probes.extent(0), differences.extent(2)),
-      batch.count(), pairs_of(probes.data()), pairs_of(differences.data()), differences.extent(1), step, across});
+      device_pointer(target.data()), power, RpieFrames(batch, target.shape(), probes.extent(0), differences.extent(2)),
+      batch.count(), device_pointer(probes.data()), device_pointer(differences.data()), differences.extent(1), step,
+      across});
 }
 
 struct PeakArgs {
@@ -164,7 +165,7 @@ __global__ void __launch_bounds__(few_threads) peak_kernel(PeakArgs args) {
 #pragma unroll 4
     for (int64_t t = 0; t < args.terms; ++t) {
       const int64_t window = kWindows ? f.window(t) : 0;
-      if (window >= 0) sum += power(args.from[kWindows ? window + in_object : t * pixels + at]);
+      if (window >= 0) sum += squared_magnitude(args.from[kWindows ? window + in_object : t * pixels + at]);
     }
   }
   const float largest = warp_max(sum);
@@ -178,7 +179,7 @@ float peak_of(Stream& stream, const complex64* from, const RpieFrames& frames, i
       stream, blocks * (few_threads / 32), 0.0F,
       [&](float* peaks) {
         launch(peak_kernel<kWindows>, dim3(static_cast<unsigned>(blocks)), dim3(few_threads), 0,
-               stream)(PeakArgs{pairs_of(from), frames, terms, peaks});
+               stream)(PeakArgs{device_pointer(from), frames, terms, peaks});
       },
       [](float a, float b) { return a < b ? b : a; });
 }
@@ -188,8 +189,9 @@ float peak_of(Stream& stream, const complex64* from, const RpieFrames& frames, i
 void sum_shifted_back(Stream& stream, TensorView<const complex64> spectra, TensorView<const float> shift_px,
                       TensorView<complex64> out) {
   launch(sum_shifted_back_kernel, dim3(static_cast<unsigned>(divide_up(out.elements(), few_threads))),
-         dim3(few_threads), 0, stream)(ShiftBackArgs{pairs_of(spectra.data()), shift_px.data(), pairs_of(out.data()),
-                                                     spectra.extent(0), out.extent(0), out.extent(1)});
+         dim3(few_threads), 0,
+         stream)(ShiftBackArgs{device_pointer(spectra.data()), shift_px.data(), device_pointer(out.data()),
+                               spectra.extent(0), out.extent(0), out.extent(1)});
 }
 
 void update_object(Stream& stream, TensorView<const complex64> differences, const RpieBatch& batch,
@@ -204,8 +206,9 @@ void add_to_step(Stream& stream, TensorView<const complex64> differences, const 
 
 void apply_step(Stream& stream, const ObjectStep& step, float beta, float peak, TensorView<complex64> object) {
   const int64_t count = object.elements();
-  launch(apply_step_kernel, dim3(static_cast<unsigned>(divide_up(count, tile_threads))), dim3(tile_threads), 0, stream)(
-      ApplyArgs{pairs_of(step.numerator.data()), step.power.data(), pairs_of(object.data()), {beta, peak}, count});
+  launch(apply_step_kernel, dim3(static_cast<unsigned>(divide_up(count, tile_threads))), dim3(tile_threads), 0,
+         stream)(ApplyArgs{
+      device_pointer(step.numerator.data()), step.power.data(), device_pointer(object.data()), {beta, peak}, count});
 }
 
 float peak_power(Stream& stream, TensorView<const complex64> probe) {
