@@ -9,7 +9,11 @@ namespace ptyfuse {
 
 PatternModel::PatternModel(const Device& device, const io::ComplexImage& objects, const io::ComplexImage& probe,
                            int64_t largest_piece)
-    : device_(device), objects_(&objects), probe_(&probe), transform_(device, probe.width, probe.width) {
+    : device_(device),
+      stream_(device),
+      objects_(&objects),
+      probe_(&probe),
+      transform_(device, probe.width, probe.width) {
   take_memory(largest_piece);
   patches_host_.resize(static_cast<size_t>(fields_.elements()));
   fields_host_.resize(patches_host_.size());
@@ -43,7 +47,6 @@ void PatternModel::piece_amplitudes(std::span<const std::array<double, 2>> posit
                                     std::span<const int32_t> object_index, std::span<float> out) {
   const int64_t pixels = probe_->width * probe_->width;
   const auto frames = static_cast<int64_t>(positions_px.size());
-  Stream stream(device_);
   const TensorView<complex64> fields = fields_.view().slice(0, 0, frames);
   for (int64_t mode = 0; mode < probe_->depth; ++mode) {
     const complex64* probe = probe_->data.data() + mode * pixels;
@@ -58,9 +61,9 @@ void PatternModel::piece_amplitudes(std::span<const std::array<double, 2>> posit
         for (int64_t i = 0; i < pixels; ++i) field[i] = patch[i] * probe[i];
       }
     });
-    copy_to_device(stream, fields, fields_host_.data(), frames * pixels);
-    transform_.run(stream, ops::FftDirection::forward, fields, fields);
-    copy_to_host<complex64>(stream, fields_host_.data(), fields, frames * pixels);
+    copy_to_device(stream_, fields, fields_host_.data(), frames * pixels);
+    transform_.run(stream_, ops::FftDirection::forward, fields, fields);
+    copy_to_host<complex64>(stream_, fields_host_.data(), fields, frames * pixels);
     const bool first = mode == 0, last = mode + 1 == probe_->depth;
     device_.parallel_for(frames, 1, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin * pixels; i < end * pixels; ++i) {

@@ -32,6 +32,7 @@ class PatternModel {
                         std::span<float> out);
 
   Device device_;
+  Stream stream_;
   const io::ComplexImage* objects_;
   const io::ComplexImage* probe_;
   ops::Fft2 transform_;

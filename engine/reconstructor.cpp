@@ -147,10 +147,7 @@ struct Reconstructor::Impl {
     }
     std::set<int64_t> batch_sizes() const {
       std::set<int64_t> sizes;
-      for (const auto& list : by_image)
-        for (const int64_t size :
-             {std::min<int64_t>(batch, static_cast<int64_t>(list.size())), static_cast<int64_t>(list.size()) % batch})
-          if (size > 0) sizes.insert(size);
+      for (const auto& list : by_image) add_batch_sizes(static_cast<int64_t>(list.size()), batch, sizes);
       return sizes;
     }
   };

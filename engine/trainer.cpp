@@ -169,11 +169,8 @@ struct Trainer::Impl {
   // Every number of groups that a batch of the training or validation set has, where `batch` is the largest wanted.
   std::set<int64_t> batch_sizes(int64_t batch) const {
     std::set<int64_t> sizes;
-    for (const auto& list : {std::cref(split.training), std::cref(split.validation)}) {
-      const auto count = static_cast<int64_t>(list.get().size());
-      for (const int64_t size : {std::min(batch, count), count % batch})
-        if (size > 0) sizes.insert(size);
-    }
+    for (const auto& list : {std::cref(split.training), std::cref(split.validation)})
+      add_batch_sizes(static_cast<int64_t>(list.get().size()), batch, sizes);
     return sizes;
   }
 

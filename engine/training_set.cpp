@@ -65,6 +65,11 @@ Scales make_scales(const std::string& path, io::Domain domain, int64_t side_px, 
   return s;
 }
 
+void add_batch_sizes(int64_t groups, int64_t batch, std::set<int64_t>& sizes) {
+  for (const int64_t size : {std::min(batch, groups), groups % batch})
+    if (size > 0) sizes.insert(size);
+}
+
 ops::Precision quick_precision(const Device& device) {
   return device.kind() != DeviceKind::cpu || device.cpu_features().amx_bf16 ? ops::Precision::bf16
                                                                             : ops::Precision::fp32;

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct Scales {
 /// from it. photons: mean counts of a pattern for amplitude data (counts ignore it). Error(shape): no power at all;
 /// amplitude data without photons (names --photons). `path` is the scan's, for messages.
 Scales make_scales(const std::string& path, io::Domain domain, int64_t side_px, double mean_power, double photons);
+
+/// Adds how many groups the batches have that so many groups are cut into, of `batch` each but for the last.
+void add_batch_sizes(int64_t groups, int64_t batch, std::set<int64_t>& sizes);
 
 /// What `auto` means for the convolutions' arithmetic: bf16 where the device is quick at it (a GPU, a processor with
 /// AMX), else float32.
