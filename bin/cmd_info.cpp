@@ -20,9 +20,17 @@ namespace {
 
 using nlohmann::ordered_json;
 
+// A new line of a text, below its first one.
+const std::string indent = "\n" + std::string(23, ' ');
+
 // As people read it: six digits of a number that is not whole.
 std::string fact_text(const ordered_json& value) {
-  if (value.is_string()) return value.get<std::string>();
+  if (value.is_string()) {
+    std::string text = value.get<std::string>();
+    while (text.ends_with('\n')) text.pop_back();
+    for (size_t i = 0; (i = text.find('\n', i)) != std::string::npos; i += indent.size()) text.replace(i, 1, indent);
+    return text;
+  }
   if (value.is_number_float()) return fmt::format("{:.6g}", value.get<double>());
   if (!value.is_array()) return value.dump();
   std::string list;

@@ -6,6 +6,7 @@
 
 #include "bin/progress.h"
 #include "bin/signals.h"
+#include "bin/suggestion.h"
 #include "io/atomic_file.h"
 
 namespace ptyfuse::cli {
@@ -43,7 +44,8 @@ void Command::add_table(CLI::App& app, OptionTable table, const std::string& gro
       const std::string value = option.get();
       if (!value.empty()) given->option->default_str(value);
     }
-    if (!group.empty()) given->option->group(group);
+    if (const std::string& heading = group.empty() ? option.group : group; !heading.empty())
+      given->option->group(heading);
     given_[option.name] = std::move(given);
   }
   tables_.push_back(std::move(table));
@@ -65,8 +67,12 @@ void Command::apply_options() {
           break;
         }
       }
-      if (!used)
-        throw UsageError(config_file_ + ": '" + entry.first + "' is not a setting of 'ptyfuse " + name() + "'");
+      if (used) continue;
+      std::vector<std::string> names;
+      for (const OptionTable& table : tables_)
+        for (const Option& option : table.options()) names.push_back(option.name);
+      throw UsageError(config_file_ + ": '" + entry.first + "' is not a setting of 'ptyfuse " + name() + "'" +
+                       suggestion(entry.first, names));
     }
   }
   for (const OptionTable& table : tables_) {

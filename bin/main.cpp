@@ -4,6 +4,7 @@
 
 #include "bin/command.h"
 #include "bin/signals.h"
+#include "bin/suggestion.h"
 #include "io/file_error.h"
 #include "kernels/device/error.h"
 
@@ -21,10 +22,24 @@ int fail(const char* what, int code) {
 // What was wrong where no command was found among the arguments.
 std::string no_command(int argc, char** argv, const std::vector<std::unique_ptr<cli::Command>>& commands) {
   std::string all;
-  for (const auto& command : commands) all += (all.empty() ? "" : ", ") + std::string(command->name());
+  std::vector<std::string> names;
+  for (const auto& command : commands) {
+    names.emplace_back(command->name());
+    all += (all.empty() ? "" : ", ") + names.back();
+  }
   for (int i = 1; i < argc; ++i)
-    if (argv[i][0] != '-') return "'" + std::string(argv[i]) + "' is not a command; there are " + all;
+    if (argv[i][0] != '-')
+      return "'" + std::string(argv[i]) + "' is not a command; there are " + all + cli::suggestion(argv[i], names);
   return "a command is needed, with its options behind it: " + all;
+}
+
+// What was wrong with an option that the command does not have.
+std::string unknown_option(const CLI::App& command, const std::string& given) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options())
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  const std::string bare = given.substr(0, given.find('='));
+  return "The following argument was not expected: " + given + cli::suggestion(bare, names);
 }
 
 int run_guarded(cli::Command& command) {
@@ -84,7 +99,7 @@ int main(int argc, char** argv) {
     // What is unknown comes before what is missing: it may be the missing one, misspelt.
     for (const CLI::App* sub : app.get_subcommands())
       for (const std::string& left : sub->remaining())
-        if (left.starts_with('-')) what = "The following argument was not expected: " + left;
+        if (left.starts_with('-')) what = unknown_option(*sub, left);
     std::fprintf(stderr, "ptyfuse: error: %s\nSee '%s --help'.\n", what.c_str(), where.c_str());
     return exit_usage;
   }

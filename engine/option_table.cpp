@@ -47,6 +47,11 @@ int64_t parse_bytes(const std::string& option, const std::string& text) {
   bad_value(option, text, "a size; write it like 4GiB, 512MiB or 0 for no limit");
 }
 
+void OptionTable::add(Option option) {
+  option.group = group_;
+  options_.push_back(std::move(option));
+}
+
 void OptionTable::integer(std::string name, int64_t& field, std::string help, int64_t low, int64_t high) {
   Option o;
   o.name = std::move(name);
@@ -62,7 +67,7 @@ void OptionTable::integer(std::string name, int64_t& field, std::string help, in
     field = value;
   };
   o.get = [&field] { return std::to_string(field); };
-  options_.push_back(std::move(o));
+  add(std::move(o));
 }
 
 void OptionTable::seed(std::string name, uint64_t& field, std::string help) {
@@ -77,7 +82,7 @@ void OptionTable::seed(std::string name, uint64_t& field, std::string help) {
     field = value;
   };
   o.get = [&field] { return std::to_string(field); };
-  options_.push_back(std::move(o));
+  add(std::move(o));
 }
 
 void OptionTable::real(std::string name, double& field, std::string help, double low, double high) {
@@ -94,7 +99,7 @@ void OptionTable::real(std::string name, double& field, std::string help, double
     field = value;
   };
   o.get = [&field] { return real_text(field); };
-  options_.push_back(std::move(o));
+  add(std::move(o));
 }
 
 void OptionTable::real_or_auto(std::string name, double& field, double automatic, std::string help, double low) {
@@ -121,7 +126,7 @@ void OptionTable::bytes(std::string name, int64_t& field, std::string help) {
     if (field != 0 && field % mib == 0) return std::to_string(field / mib) + "MiB";
     return std::to_string(field);
   };
-  options_.push_back(std::move(o));
+  add(std::move(o));
 }
 
 void OptionTable::toggle(std::string name, bool& field, std::string help) {
@@ -138,7 +143,7 @@ void OptionTable::flag(std::string name, bool& field, std::string help) {
     field = text == "true";
   };
   o.get = [&field]() -> std::string { return field ? "true" : "false"; };
-  options_.push_back(std::move(o));
+  add(std::move(o));
 }
 
 void OptionTable::text(std::string name, std::string& field, std::string help, std::string placeholder) {
@@ -148,7 +153,7 @@ void OptionTable::text(std::string name, std::string& field, std::string help, s
   o.help = std::move(help);
   o.set = [&field](const std::string& text) { field = text; };
   o.get = [&field] { return field; };
-  options_.push_back(std::move(o));
+  add(std::move(o));
 }
 
 void OptionTable::required_text(std::string name, std::string& field, std::string help, std::string placeholder) {

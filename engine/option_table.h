@@ -26,6 +26,7 @@ struct Option {
   std::vector<std::string> choices;  ///< empty: free
   std::string placeholder = {};      ///< of a text, what --help shows for it: "FILE[:DATASET]"; empty: any text
   bool must_be_given = false;        ///< a text that must not stay empty
+  std::string group = {};            ///< heading in --help; empty: the command's own
   std::function<void(const std::string&)> set;
   std::function<std::string()> get;
 };
@@ -35,6 +36,8 @@ struct Option {
 /// must outlive the table.
 class OptionTable {
  public:
+  /// The heading in --help of the settings that follow.
+  void heading(std::string group) { group_ = std::move(group); }
   void integer(std::string name, int64_t& field, std::string help, int64_t low = 0,
                int64_t high = std::numeric_limits<int64_t>::max());
   void seed(std::string name, uint64_t& field, std::string help);
@@ -74,9 +77,9 @@ class OptionTable {
         if (value == field) return word;
       return {};
     };
-    options_.push_back(std::move(o));
+    add(std::move(o));
   }
-  void custom(Option option) { options_.push_back(std::move(option)); }
+  void custom(Option option) { add(std::move(option)); }
 
   const std::vector<Option>& options() const { return options_; }
 
@@ -91,7 +94,10 @@ class OptionTable {
   std::string to_toml() const;
 
  private:
+  void add(Option option);
+
   std::vector<Option> options_;
+  std::string group_;
 };
 
 /// "4GiB", "512 MiB", "1e9"; UsageError names `option`.

@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <cmath>
 #include <complex>
+#include <filesystem>
 #include <numbers>
 
 #include "engine/dft.h"
 #include "engine/gaussian_filter.h"
+#include "engine/option_table.h"
 #include "engine/random.h"
 #include "engine/simulator.h"
 
@@ -70,6 +72,10 @@ void check_settings(const SimulateConfig& config) {
   if (config.object == ObjectKind::file) {
     if (config.object_file.empty())
       throw_shape_error("simulate", "no object file named; --object FILE[:DATASET], or lines, grf, siemens");
+    if (std::error_code error; config.object_file.find_first_of(".:/") == std::string::npos &&
+                               !std::filesystem::exists(config.object_file, error))
+      throw UsageError("--object: '" + config.object_file +
+                       "' is not one of lines, grf, siemens, and there is no file of this name");
     return;
   }
   if (config.size_px < 2 || config.size_px > 16384)

@@ -90,11 +90,10 @@ GeneratorConfig resolve_network(const TrainConfig& config, int64_t scan_side_px,
   network.amplitude = config.amplitude;
   network.border = config.border_activation;
   network.pad_object = config.pad_object != Toggle::off;
-  if (config.pad_object == Toggle::automatic && config.method == Method::pinn && power_outside > most_power_outside) {
-    network.pad_object = false;
-    control.say(
-        fmt::format("pad-object off: {:.0f} % of the probe's power lies outside the central half of the pattern",
-                    100 * power_outside));
+  if (config.pad_object == Toggle::automatic && config.method == Method::pinn) {
+    network.pad_object = power_outside <= most_power_outside;
+    control.say(fmt::format("pad-object {}: {:.1f} % of the probe's power lies outside the central half of the pattern",
+                            network.pad_object ? "on" : "off", 100 * power_outside));
   }
   if (!network.object_big && network.network == Network::shared && network.members() > 1)
     throw UsageError("--network shared gives each member a patch of its own; it needs --object-big on");

@@ -34,6 +34,7 @@ TEST_F(cli_usage, help_says_what_each_argument_is) {
       {"reconstruct", "RUN FOLDER REQUIRED"},
       {"refine", "SCAN FILE REQUIRED"},
       {"train", "--probe FILE[:DATASET]"},
+      {"train", "\nOptimisation:\n  --epochs"},
   };
   for (const auto& c : cases) {
     const CommandResult help = run_well({c.command, "--help"});
@@ -63,6 +64,10 @@ TEST_F(cli_usage, wrong_arguments_exit_with_2) {
       {{}, {"a command is needed", "train", "See 'ptyfuse --help'"}},
       {{"--quiet"}, {"a command is needed"}},
       {{"frobnicate"}, {"'frobnicate' is not a command", "simulate, info, train"}},
+      {{"tarin"}, {"did you mean 'train'?"}},
+      {{"train", "scan.h5", "-o", "RUN", "--epocs", "3"}, {"--epocs; did you mean '--epochs'?"}},
+      {{"train", "scan.h5", "-o", "RUN", "--lear-rate=3"}, {"not expected: --lear-rate=3\n"}},
+      {{"simulate", "-o", "s.h5", "--object", "sinus"}, {"'sinus' is not one of lines, grf, siemens", "no file"}},
       {{"train"}, {"--output", "See 'ptyfuse train --help'"}},
       {{"train", "-o", "RUN"}, {"no scan was named"}},
       {{"info"}, {"FILE", "See 'ptyfuse info --help'"}},
@@ -125,12 +130,13 @@ TEST_F(cli_usage, configuration_files) {
     const char* file;
     std::vector<std::string> message;
   };
-  const Case cases[] = {{"unknown.toml", {"unknown.toml: 'epocs' is not a setting of 'ptyfuse train'"}},
-                        {"broken.toml", {"broken.toml: line 2: not TOML"}},
-                        {"value.toml", {"--epochs: 'many' is not a whole number"}},
-                        {"table.toml", {"table.toml: 'train' must be a number, a string, true or false"}},
-                        {"absent.toml", {"absent.toml: cannot be read", "TOML"}},
-                        {"RUN", {"RUN: cannot be read"}}};
+  const Case cases[] = {
+      {"unknown.toml", {"unknown.toml: 'epocs' is not a setting of 'ptyfuse train'; did you mean 'epochs'?"}},
+      {"broken.toml", {"broken.toml: line 2: not TOML"}},
+      {"value.toml", {"--epochs: 'many' is not a whole number"}},
+      {"table.toml", {"table.toml: 'train' must be a number, a string, true or false"}},
+      {"absent.toml", {"absent.toml: cannot be read", "TOML"}},
+      {"RUN", {"RUN: cannot be read"}}};
   for (const Case& c : cases) expect_failure({"train", "scan.h5", "-o", "NEW", "--config", c.file}, 2, c.message);
 }
 
