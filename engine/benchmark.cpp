@@ -139,7 +139,7 @@ class Bench {
     auto s = std::make_shared<State>();
     s->unet = UNet::generator(network_);
     s->initial.resize(static_cast<size_t>(s->unet.parameter_count()));
-    s->unet.initialise(random_, s->initial);
+    s->unet.initialise(random_, Initialisation::he, s->initial);
     s->parameters = tensor<float>({s->unet.parameter_count()}, s->initial);
     s->gradients = tensor<float>({s->unet.parameter_count()}, s->initial);
     s->tape = std::make_unique<autodiff::Tape>(device_);

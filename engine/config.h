@@ -10,6 +10,9 @@ enum class Network { grouped, shared };
 enum class AmplitudeActivation { sigmoid, swish, softplus, relu };
 enum class BorderActivation { same, swish };
 enum class MergeWeight { probe, square };
+/// Of the first weights. he: as wide as keeps the signal's strength behind a ReLU, heads a tenth of Glorot's, so that
+/// training starts from an even object and every layer learns at once. glorot: Keras' and the reference's.
+enum class Initialisation { he, glorot };
 enum class Toggle { off, on, automatic };
 enum class Method { pinn, supervised };
 enum class Schedule { constant, plateau, cosine, exponential };
@@ -66,6 +69,7 @@ struct TrainConfig {
   double merge_border = 0.02;  ///< added to |P|^2/max, or the weight outside the central square
   BorderActivation border_activation = BorderActivation::same;
   AmplitudeActivation amplitude = AmplitudeActivation::sigmoid;
+  Initialisation initialisation = Initialisation::he;
   bool probe_mask = false;
   double probe_scale = 0;    ///< p_s; 0: an object of amplitude 0.65 explains the mean counts
   std::string probe;         ///< FILE[:DATASET]; empty: the scan's

@@ -53,6 +53,8 @@ OptionTable train_options(TrainConfig& c) {
             {"softplus", AmplitudeActivation::softplus},
             {"relu", AmplitudeActivation::relu}},
            "activation of the amplitude");
+  t.choice("init", c.initialisation, {{"he", Initialisation::he}, {"glorot", Initialisation::glorot}},
+           "first weights: he learns faster; glorot is the published method's");
   t.heading("Probe and merging");
   t.text("probe", c.probe, "probe to use instead of the scan's", "FILE[:DATASET]");
   t.toggle("probe-mask", c.probe_mask, "cut the probe to its central disk (pinn only)");

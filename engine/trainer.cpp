@@ -134,7 +134,7 @@ struct Trainer::Impl {
     }
     std::vector<float> values(static_cast<size_t>(count));
     Random random(config.seed, purpose_weights);
-    network.initialise(random, std::span(values).first(static_cast<size_t>(count - 1)));
+    network.initialise(random, config.initialisation, std::span(values).first(static_cast<size_t>(count - 1)));
     values.back() = static_cast<float>(scales.log_scale);
     copy_to_device(stream, parameters.view(), values.data(), count);
     log_scale = values.back();

@@ -39,6 +39,15 @@ int64_t scaled(int64_t width, double filters_scale) {
   return static_cast<int64_t>(exact);
 }
 
+double kernel_bound(const ParameterEntry& kernel, Initialisation how) {
+  const auto in = static_cast<double>(9 * kernel.shape[2]), out = static_cast<double>(9 * kernel.shape[3]);
+  const double glorot = std::sqrt(6 / (in + out));
+  if (how == Initialisation::glorot) return glorot;
+  // A head's activation is no ReLU, and where it starts decides how even the first object is.
+  constexpr double head_share = 0.1;
+  return kernel.name.find(".head") != std::string::npos ? head_share * glorot : std::sqrt(6 / in);
+}
+
 Widths widths_of(const GeneratorConfig& config, bool supervised) {
   Widths widths = supervised ? Widths{{32, 64, 128}, {128, 64, 32}} : generator_widths(config.side_px);
   for (int64_t& w : widths.encoder) w = scaled(w, config.filters_scale);
@@ -212,16 +221,19 @@ UNet UNet::supervised(const GeneratorConfig& config) {
   return net;
 }
 
-void UNet::initialise(Random& random, std::span<float> values) const {
+void UNet::initialise(Random& random, Initialisation how, std::span<float> values) const {
   if (static_cast<int64_t>(values.size()) != parameter_count_)
     throw_shape_error("UNet::initialise",
                       std::to_string(values.size()) + " values; expected " + std::to_string(parameter_count_));
   for (const ParameterEntry& e : parameters_) {
     const std::span<float> tensor =
         values.subspan(static_cast<size_t>(e.offset), static_cast<size_t>(e.shape.elements()));
-    const bool kernel = e.shape.rank() == 4;
-    const double bound = kernel ? std::sqrt(6.0 / static_cast<double>(9 * e.shape[2] + 9 * e.shape[3])) : 0;
-    for (float& v : tensor) v = kernel ? static_cast<float>(random.uniform(-bound, bound)) : 0.0F;
+    if (e.shape.rank() != 4) {
+      std::fill(tensor.begin(), tensor.end(), 0.0F);
+      continue;
+    }
+    const double bound = kernel_bound(e, how);
+    for (float& v : tensor) v = static_cast<float>(random.uniform(-bound, bound));
   }
 }
 

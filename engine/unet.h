@@ -36,8 +36,9 @@ class UNet {
   const std::vector<ParameterEntry>& parameters() const { return parameters_; }
   int64_t parameter_count() const { return parameter_count_; }
 
-  /// Glorot uniform kernels, zero biases, into values [parameter_count()].
-  void initialise(Random& random, std::span<float> values) const;
+  /// Uniform kernels, zero biases, into values [parameter_count()]. A kernel's bound is sqrt(6/(9 in + 9 out)) by
+  /// Glorot; by He sqrt(6/(9 in)), and for the heads a tenth of Glorot's. Source: He et al. 2015.
+  void initialise(Random& random, Initialisation how, std::span<float> values) const;
 
   /// Amplitude and phase of x [images,N,N,input channels]: [images,N,N,head channels] each.
   struct Output {

@@ -62,7 +62,7 @@ class Bench {
     members = config.members();
     std::vector<float> values(static_cast<size_t>(unet.parameter_count()));
     Random random(seed);
-    unet.initialise(random, values);
+    unet.initialise(random, Initialisation::glorot, values);
     for (const ParameterEntry& e : unet.parameters())
       if (e.shape.rank() == 1)
         for (int64_t i = 0; i < e.shape[0]; ++i)

@@ -112,19 +112,24 @@ TEST(unet, quarters_of_filters_fit_every_side) {
       EXPECT_GT(UNet::generator(config_of(side, 2, f, true)).parameter_count(), 0);
 }
 
-TEST(unet, initialises_kernels_uniformly_and_biases_with_zero) {
+class unet_initialises : public testing::TestWithParam<Initialisation> {};
+
+TEST_P(unet_initialises, kernels_uniformly_and_biases_with_zero) {
   const UNet unet = UNet::generator(config_of(64, 2, 1, true));
   std::vector<float> values(static_cast<size_t>(unet.parameter_count()), NAN), again = values, other = values;
   Random random(5), same(5), different(6);
-  unet.initialise(random, values);
-  unet.initialise(same, again);
-  unet.initialise(different, other);
+  unet.initialise(random, GetParam(), values);
+  unet.initialise(same, GetParam(), again);
+  unet.initialise(different, GetParam(), other);
   EXPECT_EQ(values, again);
   EXPECT_NE(values, other);
   for (const ParameterEntry& e : unet.parameters()) {
     SCOPED_TRACE(e.name);
-    const double bound =
-        e.shape.rank() == 4 ? std::sqrt(6.0 / static_cast<double>(9 * (e.shape[2] + e.shape[3]))) : 0.0;
+    double bound = e.shape.rank() == 4 ? std::sqrt(6.0 / static_cast<double>(9 * (e.shape[2] + e.shape[3]))) : 0.0;
+    if (bound > 0 && GetParam() == Initialisation::he) {
+      const bool head = e.name.find(".head") != std::string::npos;
+      bound *= head ? 0.1 : std::sqrt(1 + static_cast<double>(e.shape[3]) / static_cast<double>(e.shape[2]));
+    }
     double square = 0, largest = 0;
     const auto count = static_cast<double>(e.shape.elements());
     for (int64_t i = e.offset; i < e.offset + e.shape.elements(); ++i) {
@@ -136,9 +141,11 @@ TEST(unet, initialises_kernels_uniformly_and_biases_with_zero) {
     // A uniform distribution's variance is a third of the bound's square; 5 standard deviations of its estimate.
     EXPECT_NEAR(square / count, bound * bound / 3, bound * bound * 5 * std::sqrt(4.0 / 45 / count));
   }
-  EXPECT_NE(error_message([&] { unet.initialise(random, std::span(values).first(3)); }).find("3 values"),
+  EXPECT_NE(error_message([&] { unet.initialise(random, GetParam(), std::span(values).first(3)); }).find("3 values"),
             std::string::npos);
 }
+
+INSTANTIATE_TEST_SUITE_P(ways, unet_initialises, testing::Values(Initialisation::he, Initialisation::glorot));
 
 TEST(unet, says_what_is_wrong_with_a_configuration) {
   GeneratorConfig shared = config_of(64, 2, 1, true, false);
