@@ -155,6 +155,35 @@ struct Layout {
   Handle head(const ops::HeadSpec&, Handle centre, const Handle*, bool) { return centre; }
 };
 
+/// The convolutions' specifications.
+struct Specifications {
+  struct Handle {
+    int64_t channels, side;
+  };
+  int64_t images;
+  ops::Precision precision;
+  std::vector<ops::Conv3x3Spec> specs = {};
+
+  Handle conv(const std::string&, Handle in, int64_t out, ops::ConvActivation activation, bool input_upsampled) {
+    const int64_t side = input_upsampled ? 2 * in.side : in.side;
+    specs.push_back({.batch = images,
+                     .height = side,
+                     .width = side,
+                     .in_channels = in.channels,
+                     .out_channels = out,
+                     .activation = activation,
+                     .precision = precision,
+                     .input_upsampled = input_upsampled});
+    return {out, side};
+  }
+  Handle conv_and_pool(const std::string& name, Handle in, int64_t out, ops::ConvActivation activation) {
+    return {out, conv(name, in, out, activation, false).side / 2};
+  }
+  Handle channels(Handle in, int64_t begin, int64_t end) { return {end - begin, in.side}; }
+  int64_t width(Handle in) { return in.channels; }
+  Handle head(const ops::HeadSpec&, Handle centre, const Handle*, bool) { return centre; }
+};
+
 /// Records the layers on a tape, taking the parameters in the layout's order.
 struct Recorder {
   using Handle = autodiff::ValueId;
@@ -235,6 +264,12 @@ void UNet::initialise(Random& random, Initialisation how, std::span<float> value
     const double bound = kernel_bound(e, how);
     for (float& v : tensor) v = static_cast<float>(random.uniform(-bound, bound));
   }
+}
+
+std::vector<ops::Conv3x3Spec> UNet::convolutions(int64_t images) const {
+  Specifications walker{images, config_.precision};
+  Walk<Specifications>(walker, config_, supervised_).run({supervised_ ? 1 : config_.input_channels(), config_.side_px});
+  return walker.specs;
 }
 
 UNet::Output UNet::record(autodiff::Tape& tape, autodiff::ValueId x, TensorView<float> parameters,

@@ -40,6 +40,10 @@ class UNet {
   /// Glorot; by He sqrt(6/(9 in)), and for the heads a tenth of Glorot's. Source: He et al. 2015.
   void initialise(Random& random, Initialisation how, std::span<float> values) const;
 
+  /// Every convolution for so many images at a time (groups, or their members where the network is shared), in order of
+  /// computation: what a cost is counted from.
+  std::vector<ops::Conv3x3Spec> convolutions(int64_t images) const;
+
   /// Amplitude and phase of x [images,N,N,input channels]: [images,N,N,head channels] each.
   struct Output {
     autodiff::ValueId amplitude, phase;

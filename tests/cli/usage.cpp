@@ -99,6 +99,8 @@ TEST_F(cli_usage, wrong_arguments_exit_with_2) {
       {{"info", "several.h5", "--probe-diameter-px", "20"}, {"several.h5", "one object", "a scan file for each"}},
       {{"info", "recon.h5", "--probe-diameter-px", "20"}, {"recon.h5: is not a scan"}},
       {{"bench", "--case", "nothing"}, {"--case nothing", "unet_forward"}},
+      {{"bench", "--case", "adam", "--record", "r.h5"}, {"--record", "unet_forward"}},
+      {{"bench", "--case", "physics", "--record", "r.h5", "--json", "j.jsonl"}, {"--record", "--json"}},
   };
   for (const Case& c : cases) expect_failure(c.arguments, 2, c.message);
 }

@@ -170,9 +170,10 @@ TEST_F(cli_workflow, benchmark_lines) {
   const char* const every[] = {"case",          "device", "threads",    "precision",   "N",     "gridsize",
                                "filters_scale", "batch",  "repeats",    "median_s",    "min_s", "patterns_per_s",
                                "flop",          "bytes",  "flop_per_s", "bytes_per_s", "seed",  "version"};
-  const Arguments small{"--N", "64", "--gridsize", "1", "--filters-scale", "0.25", "--batch", "1", "--repeats", "1"};
+  const Arguments small{"--N",        "64", "--gridsize", "1", "--filters-scale", "0.25", "--batch", "1",
+                        "--patterns", "32", "--warm-up",  "0", "--repeats",       "1"};
   std::set<std::string> cases;
-  for (const char* suite : {"model", "ops", "io"}) {
+  for (const char* suite : {"model", "ops", "io", "machine"}) {
     const CommandResult result =
         run_well(Arguments{"bench", "--suite", suite, "--json", "lines.jsonl", "--force"} + small);
     EXPECT_EQ(text("lines.jsonl"), result.out);
@@ -188,6 +189,13 @@ TEST_F(cli_workflow, benchmark_lines) {
   }
   for (const char* name : {"unet_forward", "unet_backward", "physics", "train_step", "reconstruct", "stitch", "load"})
     EXPECT_EQ(cases.count(name), 1U) << name;
+  // The help lists them all.
+  const std::string help = run_well({"bench", "--help"}).out;
+  for (const std::string& name : cases) EXPECT_NE(help.find("\n  " + name + " "), std::string::npos) << name;
+
+  EXPECT_EQ(run_well(Arguments{"bench", "--case", "unet_forward", "--record", "record.h5"} + small).out, "");
+  EXPECT_TRUE(std::filesystem::exists(folder.file("record.h5")));
+  expect_failure({"bench", "--case", "unet_forward", "--record", "record.h5"}, 1, {"record.h5", "--force"});
 }
 
 }  // namespace
