@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "kernels/ops/reassemble_tiles.h"
 #include "tests/support/compare.h"
 #include "tests/support/device.h"
@@ -242,6 +244,30 @@ TEST(reassemble_finish, divides_and_leaves_zero_where_nothing_covers) {
   EXPECT_WITHIN(std::abs(out[2] - complex64(1.5e9F, 0)), 300);
   ops::reassemble_finish(stream, {weighted.view(), weight.view()}, weighted.view());
   EXPECT_EQ(download(stream, weighted), out);
+}
+
+TEST(reassemble_finish, equals_the_quotient_at_every_pixel) {
+  Stream stream(test_device());
+  std::mt19937 random(11);
+  std::uniform_real_distribution<float> value(-2, 2);
+  for (const auto& [height, width] : {std::pair<int64_t, int64_t>{1, 1}, {5, 7}, {33, 64}, {70, 61}}) {
+    SCOPED_TRACE(std::to_string(height) + " x " + std::to_string(width));
+    std::vector<complex64> sums(static_cast<size_t>(height * width));
+    std::vector<float> weights(sums.size());
+    for (size_t i = 0; i < sums.size(); ++i) {
+      weights[i] = i % 9 == 4 ? 0 : 0.1F + std::abs(value(random));
+      sums[i] = weights[i] == 0 ? complex64() : complex64(value(random), value(random));
+    }
+    auto weighted = upload<complex64>(stream, {height, width}, sums);
+    auto weight = upload<float>(stream, {height, width}, weights);
+    Tensor<complex64> object(stream.device(), {height, width}, "object");
+    ops::reassemble_finish(stream, {weighted.view(), weight.view()}, object.view());
+    const auto out = download(stream, object);
+    for (size_t i = 0; i < sums.size(); ++i) {
+      const complex128 expected = complex128(sums[i]) / (static_cast<double>(weights[i]) + 1e-9);
+      EXPECT_WITHIN(std::abs(complex128(out[i]) - expected), 1e-6 * std::abs(expected));
+    }
+  }
 }
 
 TEST(reassemble, says_what_does_not_fit) {
