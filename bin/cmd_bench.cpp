@@ -65,6 +65,7 @@ class BenchCommand : public Command {
       j["patterns"] = l.patterns;
       j["median_s"] = l.median_s;
       j["min_s"] = l.min_s;
+      j["median_cpu_s"] = l.median_cpu_s;
       j["patterns_per_s"] = static_cast<double>(l.patterns) / l.median_s;
       j["flop"] = l.flop;
       j["bytes"] = l.bytes;

@@ -1,6 +1,6 @@
 #include "engine/benchmark.h"
 
-#include <fmt/format.h>
+#include <time.h>
 
 #include <algorithm>
 #include <chrono>
@@ -32,6 +32,19 @@ std::vector<Case> all_cases() {
   for (const auto& suite : {model_cases(), scan_cases(), ops_cases(), machine_cases()})
     all.insert(all.end(), suite.begin(), suite.end());
   return all;
+}
+
+// Processor time of all threads of this process.
+double cpu_seconds_now() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
 // The cases that the settings choose.
@@ -169,7 +182,6 @@ OptionTable benchmark_options(BenchmarkConfig& c) {
 
 void run_benchmark(const Device& device, const BenchmarkConfig& config, const RunControl& control,
                    const std::function<void(const BenchmarkLine&)>& line) {
-  using Clock = std::chrono::steady_clock;
   benchmark::Bench bench(device, config);
   for (const benchmark::Case& c : benchmark::chosen(config, device)) {
     if (control.stop_requested()) throw Error(ErrorKind::cancelled, "benchmark stopped");
@@ -177,18 +189,18 @@ void run_benchmark(const Device& device, const BenchmarkConfig& config, const Ru
     const benchmark::Prepared prepared = c.prepare(bench);
     for (int64_t i = 0; i < config.warm_up; ++i) prepared.run();
     bench.stream.synchronise();
-    std::vector<double> seconds;
+    std::vector<double> seconds, cpu_seconds;
     for (int64_t i = 0; i < config.repeats; ++i) {
-      const auto start = Clock::now();
+      const double cpu_start = benchmark::cpu_seconds_now();
+      const auto start = std::chrono::steady_clock::now();
       prepared.run();
       bench.stream.synchronise();
-      seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+      seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+      cpu_seconds.push_back(benchmark::cpu_seconds_now() - cpu_start);
     }
-    std::sort(seconds.begin(), seconds.end());
-    const size_t half = seconds.size() / 2;
-    const double median = seconds.size() % 2 == 1 ? seconds[half] : (seconds[half - 1] + seconds[half]) / 2;
     const char* precision = bench.network.precision == ops::Precision::bf16 ? "bf16" : "fp32";
-    line({c.what.name, precision, config.repeats, prepared.patterns, median, seconds.front(), prepared.cost.flop,
+    line({c.what.name, precision, config.repeats, prepared.patterns, benchmark::median(seconds),
+          *std::min_element(seconds.begin(), seconds.end()), benchmark::median(cpu_seconds), prepared.cost.flop,
           prepared.cost.bytes});
   }
 }

@@ -36,11 +36,12 @@ struct BenchmarkCase {
 };
 std::vector<BenchmarkCase> benchmark_cases();
 
-/// One measurement; flop and bytes are the contract's for one repeat.
+/// One measurement; flop and bytes are the contract's for one repeat. median_cpu_s: processor seconds of all threads of
+/// this process, which other programs' work disturbs less than the clock on the wall.
 struct BenchmarkLine {
   std::string name, precision;
   int64_t repeats = 0, patterns = 0;
-  double median_s = 0, min_s = 0, flop = 0, bytes = 0;
+  double median_s = 0, min_s = 0, median_cpu_s = 0, flop = 0, bytes = 0;
 };
 
 /// Measures the suite on random data, `warm_up` untimed repeats before the timed ones; each finished line is handed

@@ -18,7 +18,8 @@ namespace ptyfuse::benchmark {
 namespace {
 
 constexpr int64_t stitched_patches = 1024;
-constexpr double patches_apart_px = 40;
+// Mean distance of neighbours: cores overlap by more than a third, as a scan's do.
+constexpr double patches_apart_px = 40, cores_apart_px = 12;
 constexpr const char* scan_ending = ".scan.h5";
 
 // A file of its own that goes when the benchmark ends.
@@ -118,7 +119,8 @@ Prepared stitch_by(Bench& b, StitchRule rule) {
   const int64_t n = b.config.side_px;
   auto s = std::make_shared<State>();
   s->patches = b.complexes({stitched_patches, n, n});
-  const double span = patches_apart_px * std::sqrt(static_cast<double>(stitched_patches));
+  const double span =
+      (rule == StitchRule::crop ? cores_apart_px : patches_apart_px) * std::sqrt(static_cast<double>(stitched_patches));
   for (int64_t i = 0; i < stitched_patches; ++i)
     s->centres.push_back({b.random.uniform(0, span), b.random.uniform(0, span)});
   s->weight = stitch_weight(rule, 0, default_probe(n), false);

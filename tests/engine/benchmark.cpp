@@ -133,6 +133,7 @@ TEST(benchmark, every_case_runs_and_states_its_work) {
       EXPECT_GT(line.median_s, 0) << line.name;
       EXPECT_LE(line.min_s, line.median_s) << line.name;
       EXPECT_GT(line.patterns, 0) << line.name;
+      EXPECT_GT(line.median_cpu_s, 0) << line.name;
       EXPECT_GT(line.bytes, 0) << line.name;
       EXPECT_EQ(line.flop > 0, line.name != "upsample2") << line.name;
     });
