@@ -100,23 +100,26 @@ def repeats_for(seconds, once):
     return max(1, min(50, int(seconds / max(once, 1e-6))))
 
 
-def measure(ours, peer, case, folder, rounds, seconds, say):
-    """One row: results compared, then both sides timed in turn, `rounds` times, about `seconds` a side and round."""
+def measure(ours, peer, case, folder, rounds, seconds, say, only=None):
+    """One row: results compared, then both sides timed in turn, `rounds` times, about `seconds` a side and round. `only`: this
+    variant of the peer; else the quickest that agrees."""
     s = ours.s
     record = os.path.join(folder, f"{case}.h5")
     ours.record(case, record)
-    row = {"case": case, **s, "rounds": rounds, "warm_up": 1, "versions": dict(peer.about["versions"]),
+    row = {"case": case, **s, "rounds": rounds, "versions": dict(peer.about["versions"]),
            "peer_device_name": peer.about["device_name"], "variants": {}, "date": time.strftime("%Y-%m-%d %H:%M")}
     best = None
-    for variant in peer.ask(do="variants", case=case)["variants"]:
+    for variant in [only] if only else peer.ask(do="variants", case=case)["variants"]:
         try:
-            agreement = peer.ask(do="compare", record=record, variant=variant)["agreement"]
-            once = peer.ask(do="time", record=record, variant=variant, warm_up=0, repeats=1)["times"][0]
+            answer = peer.ask(do="compare", record=record, variant=variant)     # which warms it up, too
+            once = answer["seconds"]
+            if not only and once < seconds:
+                once = peer.ask(do="time", record=record, variant=variant, warm_up=0, repeats=1)["times"][0]
         except Failed as e:
             say(f"  {case}, {variant}: {e}")
             row["variants"][variant] = {"error": str(e)}
             continue
-        agrees = verdict(agreement, s["precision"])
+        agreement, agrees = answer["agreement"], verdict(answer["agreement"], s["precision"])
         row["variants"][variant] = {"agreement": agreement, "agrees": agrees, "first_s": once}
         if best is None or (agrees, -once) > (best[1], -best[2]):
             best = (variant, agrees, once, agreement)
@@ -125,13 +128,15 @@ def measure(ours, peer, case, folder, rounds, seconds, say):
     variant, agrees, once, agreement = best
     row.update(variant=variant, agreement=agreement, agrees=agrees, worst=max(agreement.values()))
     peer.ask(do="forget", record=record, but=variant)
-    line = ours.time(case, 1, 1)
-    mine, theirs = [], []
+    warm_up = 1 if once < seconds else 0    # of the peer, beside the run that was compared
+    row.update(warm_up=1, peer_warm_up=1 + warm_up)
+    mine, theirs, ours_once = [], [], once / 2
     row["clocks_before"] = clocks(s["device"])
     for _ in range(rounds):
-        line = ours.time(case, 1, repeats_for(seconds, line["median_s"]))
+        line = ours.time(case, 1, repeats_for(seconds, ours_once))
+        ours_once = line["median_s"]
         mine.append((line["median_s"], line["min_s"], line["median_cpu_s"]))
-        got = peer.ask(do="time", record=record, variant=variant, warm_up=1, repeats=repeats_for(seconds, once))
+        got = peer.ask(do="time", record=record, variant=variant, warm_up=warm_up, repeats=repeats_for(seconds, once))
         theirs.append((statistics.median(got["times"]), min(got["times"]), statistics.median(got["cpu_times"])))
     row["clocks_after"] = clocks(s["device"])
     peer.ask(do="forget", record=record)
@@ -142,8 +147,9 @@ def measure(ours, peer, case, folder, rounds, seconds, say):
     row["device_name"] = line["device_name"]
     for side, figures in (("ptyfuse", mine), ("pytorch", theirs)):
         median = statistics.median(f[0] for f in figures)
-        row[side] = {"median_s": median, "min_s": min(f[1] for f in figures), "patterns_per_s": line["patterns"] / median,
-                     "median_cpu_s": statistics.median(f[2] for f in figures)}
+        row[side] = {"median_s": median, "min_s": min(f[1] for f in figures), "patterns_per_s": line["patterns"] / median}
+        cpu = statistics.median(f[2] for f in figures)
+        row[side].update(median_cpu_s=cpu, patterns_per_cpu_s=line["patterns"] / cpu)
     row["ptyfuse"].update(flop=line["flop"], bytes=line["bytes"], flop_per_s=line["flop"] / row["ptyfuse"]["median_s"],
                           bytes_per_s=line["bytes"] / row["ptyfuse"]["median_s"])
     row["ratio"] = statistics.median(t[0] / o[0] for o, t in zip(mine, theirs))

@@ -47,16 +47,16 @@ def points_under_a_roof(points, copy_bytes_per_s, flop_per_s, title, said, path)
 
 def roofline(rows, path):
     top = [r for r in rows if r["kind"] == "ceilings"][-1]
-    points = [(r["flop"] / r["bytes"], r["flop_per_s"], r["case"], OURS if r["kind"] == "ops" else PEER)
+    points = [(r["flop"] / r["bytes"], r["flop"] / r["took_s"], r["case"], OURS if r["kind"] == "ops" else PEER)
               for r in rows if r["kind"] in ("ops", "model") and r["flop"] and r["bytes"]]
     title = (f"ptyfuse on {top['device_name']}, {top['threads']} thread(s), {top['precision']}: N {top['N']}, gridsize {top['gridsize']}, "
-             f"width {top['filters_scale']:g}, batch {top['batch']}; operations blue, the model's work red, medians.\n"
+             f"width {top['filters_scale']:g}, batch {top['batch']}; operations blue, the model's work red, medians ({top['clock']} seconds).\n"
              "Above the copy's line: served by caches. Above the flat line: Winograd does fewer FLOP than the contract counts.")
     said = f"measured: copy {top['copy_bytes_per_s'] / 1e9:.1f} GB/s, {top['flop_by']} {top['flop_per_s'] / 1e9:.0f} GFLOP/s"
     points_under_a_roof(points, top["copy_bytes_per_s"], top["flop_per_s"], title, said, path)
 
 
-def scaling(rows, path):
+def scaling(rows, rate, path):
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), sharey=True)
     panels = (("scaling batch", "batch", "batch, groups"), ("scaling N", "N", "N, pixels (4 groups)"),
               ("scaling patterns", "patterns", "patterns of the scan"))
@@ -66,14 +66,14 @@ def scaling(rows, path):
             line = sorted((r for r in some if r["case"] == case), key=lambda r: r[key])
             for side, colour in (("ptyfuse", OURS), ("pytorch", PEER)):
                 if line:
-                    panel.plot([r[key] for r in line], [r[side]["patterns_per_s"] for r in line], marker + "-", color=colour, ms=5,
+                    panel.plot([r[key] for r in line], [r[side][rate] for r in line], marker + "-", color=colour, ms=5,
                                lw=1.2, label=f"{side} {case}")
         panel.set(xscale="log", yscale="log", xlabel=label)
         panel.set_xticks(sorted({r[key] for r in some}), [str(v) for v in sorted({r[key] for r in some})])
         panel.minorticks_off()
         panel.grid(True, which="both", lw=0.2)
         panel.legend(fontsize=7)
-    axes[0].set_ylabel("patterns/s, medians")
+    axes[0].set_ylabel("patterns/s, medians" if rate == "patterns_per_s" else "patterns a processor second, medians")
     r = next(r for r in rows if r.get("kind") == "scaling batch")
     load = max(v["clocks_after"]["load_average"] for v in rows if "clocks_after" in v)
     figure.suptitle(f"{r['device_name']}, {r['threads']} thread(s), {r['precision']}, gridsize {r['gridsize']}, width {r['filters_scale']:g}; "

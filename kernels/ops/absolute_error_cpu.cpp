@@ -22,7 +22,10 @@ double absolute_error(Stream& stream, TensorView<const float> value, TensorView<
     float* const gradient = grad_value.data();
     if (gradient == nullptr) return;
 #pragma omp simd
-    for (int64_t i = begin; i < end; ++i) gradient[i] = a[i] > b[i] ? step : a[i] < b[i] ? -step : a[i] - b[i];
+    for (int64_t i = begin; i < end; ++i) {
+      const float difference = a[i] - b[i], signed_step = std::copysign(step, difference);
+      gradient[i] = std::fabs(difference) > 0 ? signed_step : difference;  // one choice, which vectorises; NaN stays
+    }
   });
   double sum = 0;
   for (const double p : partial) sum += p;

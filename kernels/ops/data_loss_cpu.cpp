@@ -1,11 +1,33 @@
 #include "kernels/ops/data_loss_cpu.h"
 
+#include <type_traits>
 #include <vector>
 
 #include "kernels/ops/likelihood_cpu.h"
 
 namespace ptyfuse::ops::cpu {
 namespace {
+
+// The sum of an image's pixel losses, and their slopes into grad where there is one. What a pixel has to be asked is
+// settled outside of the loop, which vectorises so.
+template <bool masked, bool with_slopes, class PixelLossOf>
+double image_loss(const float* lambda, const float* counts, const float* mask, float* grad, int64_t pixels,
+                  float slope_scale, const PixelLossOf& pixel_loss) {
+  double sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < pixels; ++i) {
+    const PixelLoss loss = pixel_loss(lambda[i], counts[i]);
+    float value = loss.value, slope = slope_scale * loss.slope;
+    if constexpr (masked) {
+      const bool use = mask[i] != 0.0F;
+      value = use ? value : 0.0F;
+      slope = use ? slope : 0.0F;
+    }
+    sum += static_cast<double>(value);
+    if constexpr (with_slopes) grad[i] = slope;
+  }
+  return sum;
+}
 
 // The mean of pixel_loss(predicted, measured) over used pixels. Each image's sum is kept and the sums are added in
 // order, so that the result does not depend on the number of threads. A pixel that is not used may hold anything.
@@ -27,15 +49,12 @@ double mean_loss(const Device& device, TensorView<const float> predicted, Tensor
       const float* lambda = predicted.data() + n * pixels;
       const float* counts = measured.data() + n * pixels;
       float* grad = grad_predicted ? grad_predicted.data() + n * pixels : nullptr;
-      double sum = 0;
-#pragma omp simd reduction(+ : sum)
-      for (int64_t i = 0; i < pixels; ++i) {
-        const bool use = !mask || mask.data()[i] != 0.0F;
-        const PixelLoss loss = pixel_loss(lambda[i], counts[i]);
-        sum += use ? static_cast<double>(loss.value) : 0.0;
-        if (grad != nullptr) grad[i] = use ? slope_scale * loss.slope : 0.0F;
-      }
-      sums[static_cast<size_t>(n)] = sum;
+      const auto loss_of = [&]<bool masked>(std::bool_constant<masked>) {
+        return grad != nullptr
+                   ? image_loss<masked, true>(lambda, counts, mask.data(), grad, pixels, slope_scale, pixel_loss)
+                   : image_loss<masked, false>(lambda, counts, mask.data(), grad, pixels, slope_scale, pixel_loss);
+      };
+      sums[static_cast<size_t>(n)] = mask ? loss_of(std::true_type()) : loss_of(std::false_type());
     }
   });
   double total = 0;
@@ -47,7 +66,8 @@ double mean_loss(const Device& device, TensorView<const float> predicted, Tensor
 
 double poisson_nll(const Device& device, TensorView<const float> predicted, TensorView<const float> measured,
                    TensorView<const float> mask, double weight, TensorView<float> grad_predicted) {
-  return mean_loss(device, predicted, measured, mask, weight, grad_predicted, poisson_pixel);
+  return mean_loss(device, predicted, measured, mask, weight, grad_predicted,
+                   [](float lambda, float counts) { return poisson_pixel(lambda, counts); });
 }
 
 double amplitude_mae(const Device& device, TensorView<const float> predicted, TensorView<const float> measured,
