@@ -77,6 +77,7 @@ std::unique_ptr<Command> make_simulate_command();
 std::unique_ptr<Command> make_evaluate_command();
 std::unique_ptr<Command> make_info_command();
 std::unique_ptr<Command> make_convert_command();
+std::unique_ptr<Command> make_study_command();
 std::unique_ptr<Command> make_bench_command();
 std::unique_ptr<Command> make_devices_command();
 

@@ -86,6 +86,7 @@ int main(int argc, char** argv) {
   commands.push_back(cli::make_refine_command());
   commands.push_back(cli::make_evaluate_command());
   commands.push_back(cli::make_convert_command());
+  commands.push_back(cli::make_study_command());
   commands.push_back(cli::make_bench_command());
   commands.push_back(cli::make_devices_command());
   for (const auto& command : commands) command->declare_all(*app.add_subcommand(command->name()));

@@ -19,7 +19,7 @@ FolderLock::FolderLock(const std::string& folder) {
     delete descriptor;
   });
   if (::flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-    throw FileError(folder, "another training run is at work in this folder; wait for it, or choose another folder");
+    throw FileError(folder, "another run is at work in this folder; wait for it, or choose another folder");
 }
 
 }  // namespace ptyfuse::io

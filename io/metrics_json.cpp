@@ -6,6 +6,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "io/table.h"
+
 namespace ptyfuse::io {
 
 namespace {
@@ -60,13 +62,6 @@ std::string number(const std::optional<double>& value) {
   return size > 0 && size < 1e-2 ? fmt::format("{:.6e}", *value) : fmt::format("{:.6f}", *value);
 }
 
-std::string quoted(const std::string& field) {
-  if (field.find_first_of(",\"\r\n") == std::string::npos) return field;
-  std::string out = "\"";
-  for (const char c : field) out += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return out + "\"";
-}
-
 }  // namespace
 
 std::string metrics_json(const MetricsReport& report) {
@@ -95,7 +90,7 @@ std::string metrics_json(const MetricsReport& report) {
 
 std::string metrics_csv(const MetricsReport& report, const std::string& model) {
   std::string out = "model,metric,amplitude,phase,value\n";
-  const std::string name = quoted(model);
+  const std::string name = csv_field(model);
   for (const auto& [metric, figure] : channel_figures) {
     out += fmt::format("{},{},{},{},\n", name, metric, number((report.amplitude.*figure).value),
                        number((report.phase.*figure).value));
@@ -120,7 +115,7 @@ std::string frc_csv(const MetricsReport& report, const std::string& model) {
     return bin < curve.size() ? number(curve[bin]) : std::string();
   };
   for (size_t bin = 0; bin < std::max(amplitude.size(), phase.size()); ++bin) {
-    out += fmt::format("{},{},{},{}\n", quoted(model), bin, at(amplitude, bin), at(phase, bin));
+    out += fmt::format("{},{},{},{}\n", csv_field(model), bin, at(amplitude, bin), at(phase, bin));
   }
   return out;
 }

@@ -179,4 +179,24 @@ void write_ptychopinn_npz(const std::string& path, ScanReader& scan, bool force)
   output.commit();
 }
 
+void write_npz(const std::string& path, std::span<const NpzArray> arrays, bool force) {
+  AtomicFile output(path, force);
+  std::vector<Entry> entries;
+  for (const NpzArray& array : arrays) {
+    size_t elements = 1;
+    for (const int64_t extent : array.shape) elements *= static_cast<size_t>(extent);
+    std::visit(
+        [&]<class T>(const std::vector<T>& data) {
+          if (data.size() != elements)
+            throw FileError(path, array.key, fmt::format("{} values for a shape of {}", data.size(), elements));
+          constexpr bool real = std::is_same_v<T, float>;
+          entries.emplace_back(array.key, real ? "<f4" : "<c8", array.shape, static_cast<int64_t>(sizeof(T)),
+                               from_memory(data.data()));
+        },
+        array.data);
+  }
+  write_archive(output.temporary_path(), path, entries);
+  output.commit();
+}
+
 }  // namespace ptyfuse::io

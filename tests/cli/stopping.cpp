@@ -123,7 +123,7 @@ TEST_F(cli_stopping, a_second_run_in_the_same_folder_is_refused) {
   ASSERT_TRUE(first.wait_for_message("epoch 1/1000")) << first.finish().err;
   const CommandResult second = run({"train", "-o", "RUN", "--resume"});
   EXPECT_EQ(second.exit_code, 1);
-  EXPECT_NE(second.err.find("RUN: another training run is at work in this folder"), std::string::npos) << second.err;
+  EXPECT_NE(second.err.find("RUN: another run is at work in this folder"), std::string::npos) << second.err;
   run_well({"info", "RUN"});
   first.send(SIGINT);
   EXPECT_EQ(first.finish().exit_code, 130);

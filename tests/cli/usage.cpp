@@ -7,7 +7,7 @@ namespace ptyfuse::tests {
 namespace {
 
 const char* const commands[] = {"simulate", "info",    "train", "reconstruct", "refine",
-                                "evaluate", "convert", "bench", "devices"};
+                                "evaluate", "convert", "study", "bench",       "devices"};
 
 using cli_usage = CliTest;
 

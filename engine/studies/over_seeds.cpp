@@ -1,0 +1,67 @@
+#include "engine/studies/over_seeds.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace ptyfuse::studies {
+
+std::string SeedGroup::label(const std::string& name) const {
+  const io::Cell* cell = io::find_cell(labels_, name);
+  if (cell == nullptr) return "";
+  if (const auto* number = std::get_if<double>(cell)) return fmt::format("{:g}", *number);
+  const auto* text = std::get_if<std::string>(cell);
+  return text == nullptr ? "" : *text;
+}
+
+double SeedGroup::number(const std::string& name) const {
+  const io::Cell* cell = io::find_cell(labels_, name);
+  const auto* value = cell == nullptr ? nullptr : std::get_if<double>(cell);
+  return value == nullptr ? std::numeric_limits<double>::quiet_NaN() : *value;
+}
+
+std::vector<double> SeedGroup::values(const std::string& figure) const {
+  std::vector<double> out;
+  for (const io::Row& row : rows_) {
+    const io::Cell* cell = io::find_cell(row, figure);
+    if (cell == nullptr) continue;
+    if (const auto* value = std::get_if<double>(cell)) out.push_back(*value);
+  }
+  return out;
+}
+
+double SeedGroup::mean(const std::string& figure) const {
+  const std::vector<double> all = values(figure);
+  double sum = 0;
+  for (const double value : all) sum += value;
+  return all.empty() ? std::numeric_limits<double>::quiet_NaN() : sum / static_cast<double>(all.size());
+}
+
+std::string SeedGroup::text(const std::string& figure, int decimals) const {
+  const std::vector<double> all = values(figure);
+  if (all.empty()) return "-";
+  const double middle = mean(figure);
+  if (all.size() == 1) return fmt::format("{:.{}f}", middle, decimals);
+  double squares = 0;
+  for (const double value : all) squares += (value - middle) * (value - middle);
+  return fmt::format("{:.{}f} ± {:.{}f}", middle, decimals, std::sqrt(squares / static_cast<double>(all.size() - 1)),
+                     decimals);
+}
+
+std::vector<SeedGroup> over_seeds(const std::vector<io::ArmResult>& arms, const std::vector<std::string>& labels) {
+  std::vector<SeedGroup> out;
+  for (const io::ArmResult& arm : arms)
+    for (const io::Row& row : arm.rows) {
+      io::Row own;
+      for (const std::string& name : labels)
+        if (const io::Cell* cell = io::find_cell(row, name)) own.emplace_back(name, *cell);
+      auto found = std::find_if(out.begin(), out.end(), [&](const SeedGroup& group) { return group.labels() == own; });
+      if (found == out.end()) found = out.emplace(out.end(), arm.arm, own);
+      found->add(row);
+    }
+  return out;
+}
+
+}  // namespace ptyfuse::studies

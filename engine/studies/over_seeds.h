@@ -1,0 +1,36 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "io/study_files.h"
+
+namespace ptyfuse::studies {
+
+/// The rows of several arms that share their labels, as those of several seeds do.
+class SeedGroup {
+ public:
+  SeedGroup(std::string arm, io::Row labels) : arm_(std::move(arm)), labels_(std::move(labels)) {}
+  void add(const io::Row& row) { rows_.push_back(row); }
+
+  const io::Row& labels() const { return labels_; }
+  /// A label's text, or its number.
+  std::string label(const std::string& name) const;
+  double number(const std::string& name) const;
+  /// The first of its arms.
+  const std::string& arm() const { return arm_; }
+  /// NaN where no row has it.
+  double mean(const std::string& figure) const;
+  /// "0.4137", with several seeds "0.4137 ± 0.0121" (standard deviation), "-" where no row has it.
+  std::string text(const std::string& figure, int decimals) const;
+
+ private:
+  std::vector<double> values(const std::string& figure) const;
+  std::string arm_;
+  io::Row labels_;
+  std::vector<io::Row> rows_;
+};
+
+/// Groups in the order in which they first come.
+std::vector<SeedGroup> over_seeds(const std::vector<io::ArmResult>& arms, const std::vector<std::string>& labels);
+
+}  // namespace ptyfuse::studies

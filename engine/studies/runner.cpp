@@ -1,0 +1,242 @@
+#include "engine/studies/runner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <limits>
+#include <new>
+#include <set>
+
+#include "io/atomic_file.h"
+#include "io/file_error.h"
+#include "io/folder_lock.h"
+#include "kernels/device/error.h"
+
+namespace ptyfuse::studies {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::string clock_text(double seconds) {
+  const auto whole = static_cast<int64_t>(seconds + 0.5);
+  return whole >= 3600 ? fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60)
+                       : fmt::format("{}:{:02}", whole / 60, whole % 60);
+}
+
+void make_folder(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) throw io::FileError(path, "cannot make this folder: " + error.message());
+}
+
+/// Which study a folder belongs to lies in it as a file of one line.
+std::string owner_path(const std::string& folder) {
+  return folder + "/study";
+}
+
+std::string read_owner(const std::string& folder) {
+  std::string name;
+  if (std::FILE* file = std::fopen(owner_path(folder).c_str(), "rb")) {
+    for (int c = std::fgetc(file); c != EOF && c != '\n'; c = std::fgetc(file)) name += static_cast<char>(c);
+    std::fclose(file);
+  }
+  return name;
+}
+
+void take_folder(const std::string& folder, const std::string& study) {
+  std::error_code error;
+  if (fs::exists(folder, error) && !fs::is_directory(folder, error))
+    throw io::FileError(folder, "is not a folder; -o names the folder of the study");
+  const std::string owner = read_owner(folder);
+  if (!owner.empty() && owner != study)
+    throw io::FileError(folder, "holds 'study " + owner + "', not 'study " + study + "'; choose another folder");
+  if (owner.empty() && fs::is_directory(folder, error) && !fs::is_empty(folder, error))
+    throw io::FileError(folder, "holds other files and no study; choose another folder");
+  make_folder(folder + "/arms");
+  io::write_text_file(owner_path(folder), study + "\n", true);
+}
+
+std::string result_path(const std::string& folder, const std::string& arm) {
+  return folder + "/arms/" + arm + ".json";
+}
+
+/// The first setting that two lists do not share, as "NAME: A, now B"; empty where they are equal.
+std::string first_difference(const Settings& stored, const Settings& wanted) {
+  const auto value_of = [](const Settings& settings, const std::string& name) -> std::string {
+    for (const auto& [key, value] : settings)
+      if (key == name) return value.empty() ? "(empty)" : value;
+    return "(not there)";
+  };
+  for (const Settings* list : {&wanted, &stored})
+    for (const auto& [name, value] : *list)
+      if (value_of(stored, name) != value_of(wanted, name))
+        return fmt::format("{}: {}, now {}", name, value_of(stored, name), value_of(wanted, name));
+  return {};
+}
+
+/// A finished arm; false where it is yet to be done.
+bool read_finished(const std::string& folder, const Study& study, const Arm& arm, io::ArmResult& out) {
+  const std::string path = result_path(folder, arm.name);
+  std::error_code error;
+  if (!fs::exists(path, error)) return false;
+  out = io::read_arm_result(path);
+  const std::string difference = first_difference(out.settings, arm.settings);
+  if (out.study != study.name || out.arm != arm.name)
+    throw io::FileError(path, "is the result of another arm; remove it, or pass --force");
+  if (!difference.empty())
+    throw io::FileError(path, "was made with other settings (" + difference +
+                                  "); give the settings it was made with, choose another folder, or do all arms anew "
+                                  "with --force");
+  return true;
+}
+
+/// Leftovers of a killed run, and with `everything` all that arms have made.
+void clean(const std::string& folder, bool everything) {
+  std::error_code error;
+  for (const char* part : {"/arms", "/data"}) {
+    std::vector<fs::path> out;
+    for (const auto& entry : fs::directory_iterator(folder + part, error)) {
+      const std::string name = entry.path().filename().string();
+      if (everything || (name.starts_with(".") && name.ends_with(".tmp"))) out.push_back(entry.path());
+    }
+    for (const fs::path& path : out) fs::remove(path, error);
+  }
+}
+
+/// An arm's own progress under the study's name, with the arm's number.
+RunControl control_of_arm(const RunControl& control, const std::string& label) {
+  RunControl inner = control;
+  inner.progress = [control, label](const ProgressEvent& event) {
+    ProgressEvent shown = event;
+    const std::string task = label + ": " + std::string(event.task);
+    shown.task = task;
+    if (!shown.message.empty()) shown.message = task + ": " + shown.message;
+    control.report(shown);
+  };
+  inner.notice = [control, label](const std::string& line) { control.say(label + ": " + line); };
+  return inner;
+}
+
+/// All files but the figures.
+void write_tables(const Study& study, const std::string& folder, const Device& device, const RunOutcome& outcome) {
+  io::StudySummary summary;
+  summary.study = study.name;
+  summary.title = study.title;
+  summary.version = PTYFUSE_VERSION;
+  summary.device = device.description();
+  summary.complete = outcome.arms.size() == study.arms.size();
+  summary.failed = outcome.failed;
+  summary.notes = study.notes;
+  summary.notes.insert(summary.notes.end(), outcome.report.notes.begin(), outcome.report.notes.end());
+  std::vector<io::Row> rows;
+  double seconds = 0;
+  std::set<std::string> versions;
+  for (const io::ArmResult& arm : outcome.arms) {
+    seconds += arm.seconds;
+    versions.insert(arm.version);
+    for (const io::Row& row : arm.rows) {
+      io::Row& whole = rows.emplace_back(io::Row{{"arm", arm.arm}});
+      whole.insert(whole.end(), row.begin(), row.end());
+    }
+  }
+  std::string text = "# " + study.title + "\n\n";
+  text += outcome.report.table + "\n";
+  for (const auto& [arm, why] : outcome.failed) text += "- **Failed**: " + arm + ": " + why + "\n";
+  if (versions.size() > 1) summary.notes.push_back("The arms were made by several versions of the program.");
+  summary.notes.push_back(fmt::format("{} of {} arms done, in {} of wall time, by ptyfuse {} on {}.",
+                                      outcome.arms.size(), study.arms.size(), clock_text(seconds), PTYFUSE_VERSION,
+                                      device.description()));
+  for (const std::string& note : summary.notes) text += "- " + note + "\n";
+  for (const StudyFigure& figure : outcome.report.figures) {
+    summary.figures.push_back(figure.file);
+    text += fmt::format("\n![{}]({})\n\n*{}*\n", figure.file, figure.file, figure.caption);
+  }
+  io::write_text_file(folder + "/results.csv", io::rows_csv(rows), true);
+  io::write_text_file(folder + "/results.json", io::study_json(summary, outcome.arms), true);
+  io::write_text_file(folder + "/report.md", text, true);
+}
+
+}  // namespace
+
+RunOutcome run_study(const Study& study, const std::string& folder, bool force, const Device& device,
+                     const RunControl& control) {
+  take_folder(folder, study.name);
+  const io::FolderLock lock(folder);
+  clean(folder, force);
+
+  // All stored results are read before any work, so that what does not fit is said at once.
+  std::vector<io::ArmResult> results(study.arms.size());
+  std::vector<bool> done(study.arms.size());
+  for (size_t i = 0; i < study.arms.size(); ++i) done[i] = read_finished(folder, study, study.arms[i], results[i]);
+  const auto finished = static_cast<size_t>(std::count(done.begin(), done.end(), true));
+  if (finished > 0) control.say(fmt::format("{} of {} arms are done already", finished, study.arms.size()));
+
+  if (finished < study.arms.size()) make_folder(folder + "/data");
+  RunOutcome outcome;
+  double spent = 0;
+  size_t worked = 0, left = study.arms.size() - finished;
+  for (size_t i = 0; i < study.arms.size(); ++i) {
+    if (done[i]) continue;
+    const Arm& arm = study.arms[i];
+    const std::string label = fmt::format("arm {}/{} {}", i + 1, study.arms.size(), arm.name);
+    const RunControl inner = control_of_arm(control, label);
+    if (control.stop_requested())
+      throw Error(ErrorKind::cancelled, fmt::format("{} of {} arms are done; the same command goes on",
+                                                    std::count(done.begin(), done.end(), true), study.arms.size()));
+    const auto start = Clock::now();
+    std::string why;
+    try {
+      const ArmOutcome found = arm.run({device, inner, folder, arm.name});
+      results[i] = {.study = study.name,
+                    .arm = arm.name,
+                    .settings = arm.settings,
+                    .version = PTYFUSE_VERSION,
+                    .device = device.description(),
+                    .seconds = seconds_since(start),
+                    .rows = found.rows,
+                    .curves = found.curves};
+      io::write_arm_result(result_path(folder, arm.name), results[i]);
+      done[i] = true;
+    } catch (const UsageError&) {
+      throw;
+    } catch (const Error& e) {
+      if (e.kind() == ErrorKind::cancelled)
+        throw Error(ErrorKind::cancelled,
+                    fmt::format("in {}; {} of {} arms are done and kept, the same command goes on", label,
+                                std::count(done.begin(), done.end(), true), study.arms.size()));
+      why = e.what();
+    } catch (const std::bad_alloc&) {
+      why = "out of memory";
+    } catch (const std::exception& e) {
+      why = e.what();
+    }
+    spent += seconds_since(start);
+    ++worked;
+    --left;
+    if (!why.empty()) outcome.failed.emplace_back(arm.name, why);
+    control.say(fmt::format(
+        "{} {} in {}{}", label, why.empty() ? "done" : "failed (" + why + ")", clock_text(seconds_since(start)),
+        left > 0 ? "; about " + clock_text(spent / static_cast<double>(worked) * static_cast<double>(left)) + " left"
+                 : ""));
+  }
+  for (size_t i = 0; i < results.size(); ++i)
+    if (done[i]) outcome.arms.push_back(std::move(results[i]));
+  if (!outcome.arms.empty()) outcome.report = study.report(outcome.arms, folder);
+  for (const StudyFigure& figure : outcome.report.figures) figure.figure.write_png(folder + "/" + figure.file, true);
+  for (const auto& [name, text] : outcome.report.files) io::write_text_file(folder + "/" + name, text, true);
+  write_tables(study, folder, device, outcome);
+  if (outcome.failed.empty()) {
+    std::error_code error;
+    fs::remove_all(folder + "/data", error);
+  }
+  return outcome;
+}
+
+}  // namespace ptyfuse::studies

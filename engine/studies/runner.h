@@ -1,0 +1,28 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "engine/studies/study.h"
+
+namespace ptyfuse::studies {
+
+struct RunOutcome {
+  std::vector<io::ArmResult> arms;  ///< those done, in the study's order
+  std::vector<std::pair<std::string, std::string>> failed;
+  StudyReport report;
+};
+
+/// Does a study's arms one by one in `folder` (made where it is missing) and writes
+///   arms/NAME.json  an arm's settings, rows and curves; whole or not at all, last of the arm's files
+///   results.csv     every row with every figure;  results.json  the same with settings, curves and notes
+///   report.md       the table for people, the notes, the figures
+///   *.png           figures
+/// An arm whose result is there already with equal settings is not done again. An arm that fails is said so and the
+/// others go on: the outcome lists it, and a later call tries it again. `force`: everything is done anew.
+/// FileError: the folder belongs to another study, holds other files, is in use, or holds an arm made with other
+/// settings (the message names the setting, both values and the ways on). Error(cancelled): asked to stop; finished
+/// arms are kept. UsageError: an arm's settings make no sense.
+RunOutcome run_study(const Study& study, const std::string& folder, bool force, const Device& device,
+                     const RunControl& control);
+
+}  // namespace ptyfuse::studies

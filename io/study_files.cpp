@@ -1,0 +1,109 @@
+#include "io/study_files.h"
+
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "io/atomic_file.h"
+#include "io/file_error.h"
+
+namespace ptyfuse::io {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* arm_format = "ptyfuse-study-arm";
+
+Json cell_json(const Cell& cell) {
+  if (const auto* number = std::get_if<double>(&cell)) return std::isfinite(*number) ? Json(*number) : Json(nullptr);
+  if (const auto* text = std::get_if<std::string>(&cell)) return *text;
+  return nullptr;
+}
+
+Cell cell_of(const Json& json) {
+  if (json.is_number()) return json.get<double>();
+  if (json.is_string()) return json.get<std::string>();
+  return {};
+}
+
+Json pairs_json(const std::vector<std::pair<std::string, std::string>>& pairs) {
+  Json out = Json::object();
+  for (const auto& [name, value] : pairs) out[name] = value;
+  return out;
+}
+
+Json arm_json(const ArmResult& result) {
+  Json rows = Json::array(), curves = Json::object();
+  for (const Row& row : result.rows) {
+    Json one = Json::object();
+    for (const auto& [name, cell] : row) one[name] = cell_json(cell);
+    rows.push_back(std::move(one));
+  }
+  for (const auto& [name, values] : result.curves) {
+    Json list = Json::array();
+    for (const double value : values) list.push_back(cell_json(value));
+    curves[name] = std::move(list);
+  }
+  return {{"study", result.study},     {"arm", result.arm},          {"settings", pairs_json(result.settings)},
+          {"version", result.version}, {"device", result.device},    {"seconds", result.seconds},
+          {"rows", std::move(rows)},   {"curves", std::move(curves)}};
+}
+
+std::string text(const Json& json) {
+  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+void write_arm_result(const std::string& path, const ArmResult& result) {
+  Json out{{"format", arm_format}, {"format_version", 1}};
+  out.update(arm_json(result));
+  write_text_file(path, text(out), true);
+}
+
+ArmResult read_arm_result(const std::string& path) {
+  std::ifstream file(path);
+  std::ostringstream content;
+  content << file.rdbuf();
+  try {
+    const Json json = Json::parse(content.str());
+    if (json.at("format") != arm_format || json.at("format_version") != 1)
+      throw FileError(path, "is no result of a study's arm of this version; remove it, or pass --force");
+    ArmResult out;
+    out.study = json.at("study");
+    out.arm = json.at("arm");
+    out.version = json.at("version");
+    out.device = json.at("device");
+    out.seconds = json.at("seconds");
+    for (const auto& [name, value] : json.at("settings").items()) out.settings.emplace_back(name, value);
+    for (const Json& row : json.at("rows")) {
+      Row& one = out.rows.emplace_back();
+      for (const auto& [name, value] : row.items()) one.emplace_back(name, cell_of(value));
+    }
+    for (const auto& [name, list] : json.at("curves").items()) {
+      std::vector<double>& curve = out.curves.emplace_back(name, std::vector<double>()).second;
+      for (const Json& value : list)
+        curve.push_back(value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN());
+    }
+    return out;
+  } catch (const Json::exception& e) {
+    throw FileError(
+        path, std::string("is no result of a study's arm, or damaged (") + e.what() + "); remove it, or pass --force");
+  }
+}
+
+std::string study_json(const StudySummary& summary, const std::vector<ArmResult>& arms) {
+  Json out{{"format", "ptyfuse-study"},    {"format_version", 1},
+           {"study", summary.study},       {"title", summary.title},
+           {"version", summary.version},   {"device", summary.device},
+           {"complete", summary.complete}, {"failed", pairs_json(summary.failed)},
+           {"notes", summary.notes},       {"figures", summary.figures},
+           {"arms", Json::array()}};
+  for (const ArmResult& arm : arms) out["arms"].push_back(arm_json(arm));
+  return text(out);
+}
+
+}  // namespace ptyfuse::io

@@ -1,0 +1,241 @@
+// What the studies declare: their arms, what the arms depend on, and the small tools that they share.
+#include "engine/studies/study.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <complex>
+#include <fstream>
+#include <numeric>
+#include <set>
+
+#include "engine/probe.h"
+#include "engine/studies/jobs.h"
+#include "engine/studies/over_seeds.h"
+#include "engine/studies/probe_errors.h"
+#include "engine/studies/subject.h"
+#include "io/file_error.h"
+#include "tests/support/compare.h"
+#include "tests/support/scans.h"
+#include "tests/support/temporary_folder.h"
+
+namespace ptyfuse::studies {
+namespace {
+
+using Names = std::vector<std::string>;
+
+Names arms_of(const Study& study) {
+  Names names;
+  for (const Arm& arm : study.arms) names.push_back(arm.name);
+  return names;
+}
+
+std::string setting(const Study& study, const std::string& arm, const std::string& name) {
+  for (const Arm& a : study.arms)
+    if (a.name == arm)
+      for (const auto& [key, value] : a.settings)
+        if (key == name) return value;
+  return "(none)";
+}
+
+StudyConfig quick() {
+  StudyConfig config;
+  config.quick = true;
+  return config;
+}
+
+TEST(studies, arms_of_each_study) {
+  EXPECT_EQ(arms_of(make_study("sim-lines", quick())), (Names{"gs1_ideal_seed0", "gs2_ideal_seed0"}));
+  EXPECT_EQ(arms_of(make_study("dose", quick())),
+            (Names{"nll_1e+03_seed0", "mae_1e+03_seed0", "nll_1e+04_seed0", "mae_1e+04_seed0", "nll_1e+05_seed0",
+                   "mae_1e+05_seed0", "nll_1e+09_seed0", "mae_1e+09_seed0"}));
+  EXPECT_EQ(arms_of(make_study("overlap", quick())), (Names{"gs1_1of1_seed0", "gs1_1of4_seed0", "gs1_1of16_seed0",
+                                                            "gs2_1of1_seed0", "gs2_1of4_seed0", "gs2_1of16_seed0"}));
+  EXPECT_EQ(arms_of(make_study("sparse", quick())),
+            (Names{"flat_1", "network_1_seed0", "flat_4", "network_4_seed0", "flat_16", "network_16_seed0"}));
+  EXPECT_EQ(arms_of(make_study("probe", quick())), (Names{"none_0_seed0", "defocus_1_seed0", "defocus_4_seed0",
+                                                          "amplitude_0.1_seed0", "amplitude_0.4_seed0"}));
+  EXPECT_EQ(arms_of(make_study("positions", quick())),
+            (Names{"flat_0px", "gs1_0px_seed0", "gs2_0px_seed0", "flat_1px", "gs1_1px_seed0", "gs2_1px_seed0",
+                   "flat_4px", "gs1_4px_seed0", "gs2_4px_seed0"}));
+  EXPECT_EQ(arms_of(make_study("data", quick())),
+            (Names{"pinn_128_seed0", "pinn_512_seed0", "pinn_2048_seed0", "supervised_128_seed0",
+                   "supervised_512_seed0", "supervised_2048_seed0"}));
+  for (const StudyEntry& entry : study_entries()) {
+    if (std::string(entry.name) == "compare") continue;
+    const Study whole = entry.make({});
+    EXPECT_GE(whole.arms.size(), arms_of(entry.make(quick())).size()) << entry.name;
+    const Names names = arms_of(whole);
+    EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), names.size()) << entry.name;
+    EXPECT_EQ(whole.name, entry.name);
+  }
+}
+
+TEST(studies, seeds_add_arms_and_change_none) {
+  StudyConfig more = quick();
+  more.seeds = 2;
+  const Study one = make_study("sim-lines", quick()), two = make_study("sim-lines", more);
+  EXPECT_EQ(arms_of(two), (Names{"gs1_ideal_seed0", "gs1_ideal_seed1", "gs2_ideal_seed0", "gs2_ideal_seed1"}));
+  EXPECT_EQ(one.arms[0].settings, two.arms[0].settings);
+  EXPECT_NE(two.arms[0].settings, two.arms[1].settings);
+}
+
+TEST(studies, published_settings_of_sim_lines) {
+  StudyConfig config;
+  config.as_published = true;
+  const Study study = make_study("sim-lines", config);
+  const struct {
+    const char *name, *gs1, *gs2;
+  } expected[] = {{"train.mae-weight", "1", "0"},
+                  {"train.nll-weight", "0", "1"},
+                  {"train.object-big", "off", "off"},
+                  {"train.probe-big", "on", "on"},
+                  {"train.probe-mask", "off", "off"},
+                  {"train.filters-scale", "2", "2"},
+                  {"train.epochs", "60", "60"},
+                  {"train.batch", "16", "16"},
+                  {"train.probe-scale", "4", "4"},
+                  {"train.border-activation", "swish", "swish"},
+                  {"train.init", "glorot", "glorot"},
+                  {"simulate.train.images", "2", "2"},
+                  {"simulate.train.size", "392", "392"},
+                  {"simulate.train.photons", "1000000000", "1000000000"},
+                  {"simulate.train.object-seed", "1", "1"},
+                  {"simulate.test.object-seed", "2", "2"},
+                  {"simulate.test.step-px", "10", "10"},
+                  {"reconstruct.stitch", "crop", "crop"},
+                  {"reconstruct.crop", "10", "10"}};
+  for (const auto& e : expected) {
+    const auto number = [](const std::string& text) {
+      const double value = std::strtod(text.c_str(), nullptr);
+      return value != 0 ? std::to_string(value) : text;
+    };
+    EXPECT_EQ(number(setting(study, "gs1_ideal_seed0", e.name)), number(e.gs1)) << e.name;
+    EXPECT_EQ(number(setting(study, "gs2_ideal_seed0", e.name)), number(e.gs2)) << e.name;
+  }
+}
+
+TEST(studies, settings_hold_what_matters_and_nothing_else) {
+  const Study study = make_study("sparse", quick());
+  EXPECT_EQ(setting(study, "network_4_seed0", "train.frames"), "::4");
+  EXPECT_EQ(setting(study, "network_4_seed0", "train.epochs"), "32");  // as many steps as 8 epochs of all frames
+  for (const char* absent : {"train.host-memory", "train.checkpoint-every", "train.scans"})
+    EXPECT_EQ(setting(study, "network_4_seed0", absent), "(none)");
+  StudyConfig other = quick();
+  other.filters_scale = 0.25;
+  EXPECT_NE(study.arms[1].settings, make_study("sparse", other).arms[1].settings);
+  EXPECT_EQ(study.arms[0].settings, make_study("sparse", other).arms[0].settings);
+}
+
+TEST(studies, wrong_usage) {
+  EXPECT_THROW(make_study("everything", {}), UsageError);
+  EXPECT_THROW(make_study("compare", {}), UsageError);
+  StudyConfig config;
+  config.inputs = {"a.h5"};
+  EXPECT_THROW(make_study("compare", config), UsageError);  // nothing to compare with
+  config.scan = "no such file.h5";
+  EXPECT_THROW(make_study("compare", config), io::FileError);
+  config.size_px = 100;
+  EXPECT_THROW(make_study("sparse", config), UsageError);
+}
+
+TEST(studies, a_files_fingerprint_follows_its_bytes) {
+  const tests::TemporaryFolder folder;
+  const auto write = [&](const std::string& text) { std::ofstream(folder.file("f")) << text; };
+  write("123456789");
+  const std::string first = file_fingerprint(folder.file("f"));
+  EXPECT_EQ(file_fingerprint(folder.file("f") + ":object"), first);
+  write("12345678:");
+  EXPECT_NE(file_fingerprint(folder.file("f")), first);
+  write("123456789");
+  EXPECT_EQ(file_fingerprint(folder.file("f")), first);
+  EXPECT_THROW(file_fingerprint(folder.file("absent")), io::FileError);
+}
+
+TEST(studies, rows_of_several_seeds_become_mean_and_spread) {
+  io::ArmResult a, b, c;
+  a.arm = "a";
+  a.rows = {{{"case", std::string("x")}, {"ssim", 0.1}, {"why", std::string("no number")}}};
+  b.rows = {{{"case", std::string("x")}, {"ssim", 0.3}}};
+  c.rows = {{{"case", std::string("y")}, {"ssim", io::Cell()}}, {{"case", std::string("z")}, {"ssim", 0.25}}};
+  const std::vector<SeedGroup> groups = over_seeds({a, b, c}, {"case"});
+  ASSERT_EQ(groups.size(), 3U);
+  EXPECT_EQ(groups[0].label("case"), "x");
+  EXPECT_EQ(groups[0].arm(), "a");
+  EXPECT_NEAR(groups[0].mean("ssim"), 0.2, 1e-12);
+  EXPECT_EQ(groups[0].text("ssim", 3), "0.200 ± 0.141");
+  EXPECT_EQ(groups[0].text("why", 3), "-");
+  EXPECT_TRUE(std::isnan(groups[1].mean("ssim")));
+  EXPECT_EQ(groups[1].text("ssim", 3), "-");
+  EXPECT_EQ(groups[2].text("ssim", 2), "0.25");
+}
+
+double power(const io::ComplexImage& probe) {
+  return total_power(probe);
+}
+
+TEST(studies, defocus_keeps_power_and_is_undone_by_its_opposite) {
+  const io::ComplexImage probe = default_probe(64);
+  const io::ComplexImage away = defocused(probe, 2), back = defocused(away, -2);
+  EXPECT_NEAR(power(away) / power(probe), 1, 1e-5);
+  EXPECT_GT(relative_difference(away, probe), 0.3);
+  EXPECT_WITHIN(tests::relative_l2(back.data.data(), probe.data.data(), 64 * 64), 1e-5);
+  EXPECT_WITHIN(tests::relative_l2(defocused(probe, 0).data.data(), probe.data.data(), 64 * 64), 1e-5);
+  EXPECT_GT(relative_difference(defocused(probe, 4), probe), relative_difference(away, probe));
+}
+
+TEST(studies, amplitude_error_has_the_size_asked_for) {
+  io::ComplexImage flat{1, 64, 64, std::vector<std::complex<float>>(64 * 64, {0, 2})};
+  const io::ComplexImage wrong = with_amplitude_error(flat, 0.1, 3);
+  double squares = 0;
+  for (size_t i = 0; i < flat.data.size(); ++i) {
+    EXPECT_EQ(wrong.data[i].real(), 0);
+    squares += std::norm(wrong.data[i] - flat.data[i]) / 4;
+  }
+  EXPECT_NEAR(std::sqrt(squares / static_cast<double>(flat.data.size())), 0.1, 1e-4);
+}
+
+TEST(studies, a_probes_relative_difference) {
+  io::ComplexImage a{1, 1, 2, {{1, 0}, {0, 0}}}, b{1, 1, 2, {{0, 0}, {1, 0}}}, c{1, 1, 2, {{0, 3}, {0, 0}}};
+  EXPECT_NEAR(relative_difference(a, b), 1, 1e-12);
+  EXPECT_NEAR(relative_difference(a, c), 0, 1e-12);  // up to a complex factor
+}
+
+TEST(studies, the_inner_region_is_an_eighth_smaller_at_each_side) {
+  const Rectangle region = inner_region({{10, 100}, {90, 180}, {50, 120}});
+  EXPECT_EQ(region.y0, 20);
+  EXPECT_EQ(region.y1, 81);
+  EXPECT_EQ(region.x0, 110);
+  EXPECT_EQ(region.x1, 171);
+}
+
+TEST(studies, a_region_beyond_the_reconstruction_counts_as_uncovered) {
+  io::ComplexImage truth{1, 20, 20, {}};
+  for (int i = 0; i < 400; ++i) truth.data.emplace_back(1 + 0.1f * static_cast<float>(i % 7), 0.0f);
+  io::Reconstruction part;
+  part.origin_px = {4, 0};
+  part.object = {1, 16, 20, {truth.data.begin() + 80, truth.data.end()}};
+  part.weight.assign(320, 1.0f);
+  EvaluationConfig config;
+  config.crop = Rectangle{2, 18, 1, 19};
+  const Evaluation wide = evaluate_widened(part, truth, config);
+  EXPECT_NEAR(wide.uncovered, 2.0 / 16, 1e-12);
+  EXPECT_EQ(wide.reconstruction.data[0], std::complex<double>(0));
+  for (size_t i = 2 * 18; i < wide.truth.data.size(); ++i) ASSERT_EQ(wide.reconstruction.data[i], wide.truth.data[i]);
+  config.crop = Rectangle{4, 20, 1, 19};
+  EXPECT_EQ(evaluate_widened(part, truth, config).uncovered, 0);
+}
+
+TEST(studies, a_scan_with_other_positions_keeps_its_frames) {
+  io::ScanInfo info = tests::small_scan(4, 16, 1)->info();
+  info.positions_px[2] = {1, 2};
+  const auto scan = with_info(tests::small_scan(4, 16, 1), info);
+  EXPECT_EQ(scan->info().positions_px[2][1], 2);
+  std::vector<float> changed(2 * 16 * 16), plain(changed.size());
+  scan->read_amplitude(1, 2, changed);
+  tests::small_scan(4, 16, 1)->read_amplitude(1, 2, plain);
+  EXPECT_EQ(changed, plain);
+}
+
+}  // namespace
+}  // namespace ptyfuse::studies

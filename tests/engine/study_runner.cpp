@@ -1,0 +1,220 @@
+// What does arms, remembers them and goes on.
+#include "engine/studies/runner.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "io/file_error.h"
+#include "kernels/device/error.h"
+#include "tests/support/device.h"
+#include "tests/support/temporary_folder.h"
+
+namespace ptyfuse::studies {
+namespace {
+
+/// A study of three arms whose rows hold their settings; counts what is done.
+struct Counted {
+  std::vector<std::string> done;
+  std::string failing;  ///< an arm that throws
+  std::string setting = "1";
+
+  Study study() {
+    Study out;
+    out.name = "counted";
+    out.title = "Three arms";
+    out.notes = {"A note."};
+    for (const char* arm : {"a", "b", "c"})
+      out.arms.push_back({arm, {{"setting", setting}, {"arm", arm}}, [this](const ArmContext& context) -> ArmOutcome {
+                            done.push_back(context.arm);
+                            if (context.arm == failing) throw Error(ErrorKind::numeric, "its loss is not finite");
+                            std::ofstream(context.product(".txt")) << context.arm;
+                            std::ofstream(context.data(context.arm)) << "scan";
+                            return {{{{"value", setting + context.arm}, {"third", 1.0 / 3}}}, {{"curve", {1, 2}}}};
+                          }});
+    out.report = [](const std::vector<io::ArmResult>& arms, const std::string&) {
+      StudyReport report;
+      for (const io::ArmResult& arm : arms) report.table += arm.arm + ";";
+      report.notes = {"Found something."};
+      report.files = {{"more.csv", "x\n"}};
+      io::Figure figure("A curve");
+      figure.add(io::CurvePanel{.title = "c", .x_label = "x", .y_label = "y", .curves = {{"", {0, 1}, {0, 1}}}});
+      report.figures.push_back({"figure.png", "A caption.", figure});
+      return report;
+    };
+    return out;
+  }
+};
+
+std::string text(const std::string& path) {
+  std::ifstream file(path);
+  std::ostringstream out;
+  out << file.rdbuf();
+  return out.str();
+}
+
+std::string message_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const std::exception& e) {
+    return e.what();
+  }
+  return "";
+}
+
+using Names = std::vector<std::string>;
+
+class study_runner : public testing::Test {
+ protected:
+  RunOutcome run(Counted& counted, bool force = false, const RunControl& control = {}) const {
+    return run_study(counted.study(), folder.file("DIR"), force, tests::test_device(), control);
+  }
+  tests::TemporaryFolder folder;
+};
+
+TEST_F(study_runner, writes_tables_figures_and_arms) {
+  Counted counted;
+  const RunOutcome outcome = run(counted);
+  EXPECT_EQ(counted.done, (Names{"a", "b", "c"}));
+  ASSERT_EQ(outcome.arms.size(), 3U);
+  EXPECT_EQ(outcome.report.table, "a;b;c;");
+  EXPECT_EQ(text(folder.file("DIR/results.csv")),
+            "arm,value,third\na,1a,0.3333333333333333\nb,1b,0.3333333333333333\nc,1c,0.3333333333333333\n");
+  const std::string report = text(folder.file("DIR/report.md"));
+  for (const char* part :
+       {"# Three arms", "a;b;c;", "A note.", "Found something.", "3 of 3 arms", "(figure.png)", "A caption."})
+    EXPECT_NE(report.find(part), std::string::npos) << part << "\n" << report;
+  EXPECT_NE(text(folder.file("DIR/results.json")).find("\"complete\": true"), std::string::npos);
+  EXPECT_EQ(text(folder.file("DIR/figure.png")).substr(1, 3), "PNG");
+  EXPECT_EQ(text(folder.file("DIR/more.csv")), "x\n");
+  EXPECT_EQ(text(folder.file("DIR/arms/b.txt")), "b");
+  EXPECT_FALSE(std::filesystem::exists(folder.file("DIR/data")));  // simulated scans are not kept
+}
+
+TEST_F(study_runner, a_second_call_does_nothing_again_and_gives_the_same_tables) {
+  Counted first, second, forced;
+  run(first);
+  const std::string table = text(folder.file("DIR/results.csv"));
+  run(second);
+  EXPECT_EQ(second.done, Names());
+  EXPECT_EQ(text(folder.file("DIR/results.csv")), table);
+  std::ofstream(folder.file("DIR/arms/stale.json")) << "{}";
+  run(forced, true);
+  EXPECT_EQ(forced.done, (Names{"a", "b", "c"}));
+  EXPECT_FALSE(std::filesystem::exists(folder.file("DIR/arms/stale.json")));
+  EXPECT_EQ(text(folder.file("DIR/results.csv")), table);
+}
+
+TEST_F(study_runner, goes_on_after_a_kill_between_arms) {
+  Counted whole, killed, rest;
+  run_study(whole.study(), folder.file("WHOLE"), false, tests::test_device(), {});
+  RunControl control;
+  control.cancelled = [&] { return killed.done.size() == 2; };
+  try {
+    run(killed, false, control);
+    ADD_FAILURE() << "was not stopped";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::cancelled);
+    EXPECT_NE(std::string(e.what()).find("2 of 3 arms"), std::string::npos) << e.what();
+  }
+  // A file that a kill left half written, and scans that are still there.
+  std::ofstream(folder.file("DIR/arms/.c.json.1-2.tmp")) << "{";
+  EXPECT_TRUE(std::filesystem::exists(folder.file("DIR/data/a")));
+  run(rest);
+  EXPECT_EQ(rest.done, Names{"c"});
+  EXPECT_EQ(text(folder.file("DIR/results.csv")), text(folder.file("WHOLE/results.csv")));
+  EXPECT_FALSE(std::filesystem::exists(folder.file("DIR/arms/.c.json.1-2.tmp")));
+}
+
+TEST_F(study_runner, a_stop_within_an_arm_keeps_the_others) {
+  Counted counted;
+  Study study = counted.study();
+  study.arms[1].run = [](const ArmContext&) -> ArmOutcome { throw Error(ErrorKind::cancelled, "stopped"); };
+  EXPECT_NE(message_of([&] { run_study(study, folder.file("DIR"), false, tests::test_device(), {}); }).find("1 of 3"),
+            std::string::npos);
+  EXPECT_EQ(counted.done, Names{"a"});
+  EXPECT_FALSE(std::filesystem::exists(folder.file("DIR/results.csv")));
+}
+
+TEST_F(study_runner, a_changed_setting_is_refused_by_name_and_redone_with_force) {
+  Counted before, after;
+  run(before);
+  after.setting = "2";
+  const std::string message = message_of([&] { run(after); });
+  for (const char* part : {"arms/a.json", "setting: 1, now 2", "--force"})
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  EXPECT_EQ(after.done, Names());
+  EXPECT_NE(text(folder.file("DIR/results.csv")).find("1a"), std::string::npos);
+  run(after, true);
+  EXPECT_EQ(after.done.size(), 3U);
+  EXPECT_NE(text(folder.file("DIR/results.csv")).find("2a"), std::string::npos);
+}
+
+TEST_F(study_runner, a_failing_arm_is_said_and_the_others_are_kept) {
+  Counted counted, again;
+  counted.failing = "b";
+  std::vector<std::string> said;
+  RunControl control;
+  control.notice = [&](const std::string& line) { said.push_back(line); };
+  const RunOutcome outcome = run(counted, false, control);
+  EXPECT_EQ(counted.done, (Names{"a", "b", "c"}));
+  ASSERT_EQ(outcome.failed.size(), 1U);
+  EXPECT_EQ(outcome.failed[0].first, "b");
+  EXPECT_EQ(outcome.failed[0].second, "its loss is not finite");
+  EXPECT_EQ(outcome.arms.size(), 2U);
+  EXPECT_EQ(outcome.report.table, "a;c;");
+  EXPECT_NE(text(folder.file("DIR/report.md")).find("**Failed**: b: its loss is not finite"), std::string::npos);
+  EXPECT_NE(text(folder.file("DIR/results.json")).find("\"complete\": false"), std::string::npos);
+  ASSERT_EQ(said.size(), 3U);
+  EXPECT_NE(said[1].find("arm 2/3 b failed (its loss is not finite)"), std::string::npos) << said[1];
+  run(again);
+  EXPECT_EQ(again.done, Names{"b"});
+  EXPECT_EQ(text(folder.file("DIR/report.md")).find("Failed"), std::string::npos);
+}
+
+TEST_F(study_runner, a_wrong_setting_ends_the_study) {
+  Counted counted;
+  Study study = counted.study();
+  study.arms[0].run = [](const ArmContext&) -> ArmOutcome { throw UsageError("--crop 3: odd"); };
+  EXPECT_THROW(run_study(study, folder.file("DIR"), false, tests::test_device(), {}), UsageError);
+}
+
+TEST_F(study_runner, a_folder_that_is_not_its_own_is_left_alone) {
+  Counted counted;
+  std::filesystem::create_directory(folder.file("OTHER"));
+  std::ofstream(folder.file("OTHER/notes.txt")) << "mine";
+  const auto device = tests::test_device();
+  EXPECT_THROW(run_study(counted.study(), folder.file("OTHER"), true, device, {}), io::FileError);
+  EXPECT_THROW(run_study(counted.study(), folder.file("OTHER/notes.txt"), true, device, {}), io::FileError);
+  run(counted);
+  Study other = counted.study();
+  other.name = "another";
+  EXPECT_NE(message_of([&] { run_study(other, folder.file("DIR"), true, device, {}); }).find("study counted"),
+            std::string::npos);
+  EXPECT_EQ(counted.done.size(), 3U);
+}
+
+TEST_F(study_runner, an_arms_progress_carries_its_number) {
+  Counted counted;
+  Study study = counted.study();
+  study.arms[0].run = [](const ArmContext& context) -> ArmOutcome {
+    ProgressEvent event;
+    event.task = "train";
+    event.message = "epoch 1";
+    context.control.report(event);
+    return {};
+  };
+  std::string task, message;
+  RunControl control;
+  control.progress = [&](const ProgressEvent& event) {
+    task = event.task;
+    message = event.message;
+  };
+  run_study(study, folder.file("DIR"), false, tests::test_device(), control);
+  EXPECT_EQ(task, "arm 1/3 a: train");
+  EXPECT_EQ(message, "arm 1/3 a: train: epoch 1");
+}
+
+}  // namespace
+}  // namespace ptyfuse::studies

@@ -1,0 +1,113 @@
+// Tables and the files of studies.
+#include "io/study_files.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "io/file_error.h"
+#include "io/npz.h"
+#include "tests/support/temporary_folder.h"
+
+namespace ptyfuse::tests {
+namespace {
+
+TEST(table, csv_has_every_column_in_the_order_of_its_first_row) {
+  const std::vector<io::Row> rows{{{"case", std::string("a,b")}, {"ssim", 0.1}},
+                                  {{"case", std::string("c")}, {"why", std::string("say \"no\"")}, {"ssim", 1e-12}},
+                                  {{"case", io::Cell()}, {"ssim", std::nan("")}}};
+  EXPECT_EQ(io::rows_csv(rows), "case,ssim,why\n\"a,b\",0.1,\nc,1e-12,\"say \"\"no\"\"\"\n,,\n");
+  EXPECT_EQ(io::rows_csv({}), "\n");
+}
+
+TEST(table, markdown_is_padded_and_keeps_its_columns) {
+  EXPECT_EQ(io::markdown_table({"case", "±"}, {{"a|b", "0.5 ± 0.1"}, {"c"}}),
+            "| case | ±         |\n"
+            "|------|-----------|\n"
+            "| a/b  | 0.5 ± 0.1 |\n"
+            "| c    |           |\n");
+}
+
+io::ArmResult some_result() {
+  return {.study = "dose",
+          .arm = "nll_1e4",
+          .settings = {{"train.epochs", "8"}, {"crop", ""}},
+          .version = "1",
+          .device = "cpu",
+          .seconds = 1.5,
+          .rows = {{{"loss", std::string("nll")}, {"ssim", 0.1 + 0.2}, {"frc", io::Cell()}}, {{"loss", std::nan("")}}},
+          .curves = {{"frc", {1, 1.0 / 3, std::nan("")}}, {"none", {}}}};
+}
+
+TEST(study_files, an_arms_result_survives_its_file_digit_by_digit) {
+  const TemporaryFolder folder;
+  const io::ArmResult before = some_result();
+  io::write_arm_result(folder.file("a.json"), before);
+  const io::ArmResult after = io::read_arm_result(folder.file("a.json"));
+  EXPECT_EQ(after.study, before.study);
+  EXPECT_EQ(after.arm, before.arm);
+  EXPECT_EQ(after.settings, before.settings);
+  EXPECT_EQ(after.version, before.version);
+  EXPECT_EQ(after.device, before.device);
+  EXPECT_EQ(after.seconds, before.seconds);
+  ASSERT_EQ(after.rows.size(), 2U);
+  EXPECT_EQ(after.rows[0], before.rows[0]);
+  EXPECT_EQ(after.rows[1], (io::Row{{"loss", io::Cell()}}));  // not finite: undefined
+  ASSERT_EQ(after.curves.size(), 2U);
+  EXPECT_EQ(after.curves[0].first, "frc");
+  EXPECT_EQ(after.curves[0].second[1], 1.0 / 3);
+  EXPECT_TRUE(std::isnan(after.curves[0].second[2]));
+  EXPECT_TRUE(after.curves[1].second.empty());
+}
+
+TEST(study_files, a_damaged_result_is_named) {
+  const TemporaryFolder folder;
+  for (const char* content : {"", "{", "[]", "{\"format\": \"other\"}", "{\"format\": \"ptyfuse-study-arm\"}",
+                              "{\"format\": \"ptyfuse-study-arm\", \"format_version\": 2}"}) {
+    SCOPED_TRACE(content);
+    std::ofstream(folder.file("a.json")) << content;
+    try {
+      io::read_arm_result(folder.file("a.json"));
+      ADD_FAILURE() << "was read";
+    } catch (const io::FileError& e) {
+      EXPECT_NE(std::string(e.what()).find("a.json"), std::string::npos);
+      EXPECT_NE(std::string(e.what()).find("--force"), std::string::npos);
+    }
+  }
+}
+
+TEST(study_files, the_summary_holds_all_arms) {
+  io::StudySummary summary;
+  summary.study = "dose";
+  summary.failed = {{"mae_1e4", "no photons"}};
+  summary.notes = {"one"};
+  const auto json = nlohmann::json::parse(io::study_json(summary, {some_result(), some_result()}));
+  EXPECT_EQ(json["study"], "dose");
+  EXPECT_EQ(json["complete"], false);
+  EXPECT_EQ(json["failed"]["mae_1e4"], "no photons");
+  ASSERT_EQ(json["arms"].size(), 2U);
+  EXPECT_EQ(json["arms"][1]["rows"][0]["ssim"], 0.1 + 0.2);
+  EXPECT_TRUE(json["arms"][1]["rows"][0]["frc"].is_null());
+}
+
+TEST(npz, arrays_written_are_read_again) {
+  const TemporaryFolder folder;
+  const std::vector<io::NpzArray> arrays{{"real", {2, 3}, std::vector<float>{0, 1, 2, 3, 4, 5}},
+                                         {"complex", {1, 2}, std::vector<std::complex<float>>{{1, -2}, {0.5f, 3}}}};
+  io::write_npz(folder.file("a.npz"), arrays, false);
+  const io::ComplexImage real = io::read_complex_image(folder.file("a.npz") + ":real", "real");
+  EXPECT_EQ(real.height, 2);
+  EXPECT_EQ(real.width, 3);
+  EXPECT_EQ(real.data[4], std::complex<float>(4, 0));
+  EXPECT_EQ(io::read_complex_image(folder.file("a.npz") + ":complex", "complex").data,
+            std::get<std::vector<std::complex<float>>>(arrays[1].data));
+  EXPECT_THROW(io::write_npz(folder.file("a.npz"), arrays, false), io::FileError);
+  const std::vector<io::NpzArray> wrong{{"real", {7}, std::vector<float>(6)}};
+  EXPECT_THROW(io::write_npz(folder.file("b.npz"), wrong, false), io::FileError);
+  EXPECT_EQ(folder.names(), std::set<std::string>{"a.npz"});
+}
+
+}  // namespace
+}  // namespace ptyfuse::tests
