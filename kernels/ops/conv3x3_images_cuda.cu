@@ -175,7 +175,6 @@ __global__ void __launch_bounds__(Tile<kPlanes, kWarpsN, kTilesN, kBackward>::th
           if (kx + 3 * j < rounds) store(staged[j], chunk + 1, kx + 3 * j);
     }
   }
-  cp_async_wait<0>();
   if (!active) return;
 
   // A lane holds columns 2t, 2t+1 of each tile at pixel x = g of rows 2m and 2m+1, g = lane / 4, t = lane % 4.

@@ -125,9 +125,9 @@ class GroupStep {
         mask_bits_ |= (use ? 1U : 0U) << (8 * p + k);
       }
     const int used = block_sum(__popc(mask_bits_), reinterpret_cast<int*>(parts_));
+    // Read by others behind the transform's barriers.
     if (fft_.thread() == 0) *slopes_ = loss_slopes(call_, used);
     if (blockIdx.x == 0 && fft_.thread() == 0) *args_.used = used;
-    __syncthreads();
   }
 
   // --- Amplitudes and phases: plane 2*head is the amplitude, 2*head + 1 the phase. Kept ones are this thread's own.
@@ -167,7 +167,7 @@ class GroupStep {
       for (int warp = 0; warp < threads / 32; ++warp) sum += parts_[3 * warp + fft_.thread()];
       args_.sums[3 * group + fft_.thread()] = sum;
     }
-    __syncthreads();
+    // The next group's sums are written behind its transform's barriers.
   }
 
   // --- One pattern whose patch is the network's, times the merge's gain.

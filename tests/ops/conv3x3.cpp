@@ -355,7 +355,7 @@ TEST(conv3x3, sums_what_lies_under_the_window) {
 }
 
 TEST(conv3x3, adds_to_the_gradient_of_the_input_when_asked) {
-  for (const Case& c : {Case{"", 2, 5, 6, 3, 9, true}, Case{"", 2, 8, 8, 12, 4, true, true, 5, 2}}) {
+  for (const Case& c : {Case{"", 2, 5, 6, 3, 9, true}, Case{"", 2, 8, 8, 12, 4, true, true, 5, 2}, Case{"", 2, 8, 8, 6, 8, true}}) {
     Fixture s(c);
     s.forward();
     const std::vector<float> once = s.backward().in, twice = s.backward(true).in;
