@@ -47,8 +47,9 @@ def points_under_a_roof(points, copy_bytes_per_s, flop_per_s, title, said, path)
 
 def roofline(rows, path):
     top = [r for r in rows if r["kind"] == "ceilings"][-1]
+    last = {r["case"]: r for r in rows if r["kind"] in ("ops", "model") and r["flop"] and r["bytes"]}
     points = [(r["flop"] / r["bytes"], r["flop"] / r["took_s"], r["case"], OURS if r["kind"] == "ops" else PEER)
-              for r in rows if r["kind"] in ("ops", "model") and r["flop"] and r["bytes"]]
+              for r in last.values()]
     title = (f"ptyfuse on {top['device_name']}, {top['threads']} thread(s), {top['precision']}: N {top['N']}, gridsize {top['gridsize']}, "
              f"width {top['filters_scale']:g}, batch {top['batch']}; operations blue, the model's work red, medians ({top['clock']} seconds).\n"
              "Above the copy's line: served by caches. Above the flat line: Winograd does fewer FLOP than the contract counts.")
