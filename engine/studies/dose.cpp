@@ -7,6 +7,7 @@
 #include "engine/studies/over_seeds.h"
 #include "engine/studies/simulated_pair.h"
 #include "engine/studies/study_pictures.h"
+#include "engine/studies/subject.h"
 
 namespace ptyfuse::studies {
 namespace {
@@ -85,6 +86,10 @@ ArmOutcome run(const ArmContext& context, const SimulatedPair& pair, const Train
   ReconstructConfig reconstruction;
   reconstruction.report_residual = false;
   const io::Reconstruction object = reconstruct(context, training.model, reconstruction, opener(files.test));
+  EvaluationConfig evaluation;
+  // Groups of few random positions leave the rim bare; a raster does not, and has section 8's region.
+  if (pair.test.scan == ScanKind::random)
+    evaluation.crop = inner_region(io::open_scan(files.test)->info().positions_px);
   ArmOutcome out;
   record(context, out,
          {{"loss", std::string(config.nll_weight > 0 ? "nll" : "mae")},
@@ -93,7 +98,7 @@ ArmOutcome run(const ArmContext& context, const SimulatedPair& pair, const Train
           {"train_s", training.seconds},
           {"groups", static_cast<double>(training.groups)},
           {"epochs", static_cast<double>(training.epochs)}},
-         evaluate(object, truth_of(files.test), {}));
+         evaluate_widened(object, truth_of(files.test), evaluation));
   return out;
 }
 

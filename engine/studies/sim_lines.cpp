@@ -189,7 +189,9 @@ Study make_sim_lines(const StudyConfig& config) {
       "had width 2, up to 60 epochs of 13,448 (gs2) or 13,778 (gs1) groups at batch 16, 2 images of 392 px.{}",
       typical.filters_scale, typical.epochs, typical.groups > 0 ? fmt::format("{}", typical.groups) : "all",
       typical.batch, config.quick ? 1 : 2, config.quick ? "" : "s", scans(cases[0], config).train.size_px,
-      config.quick ? " This is the quick form: it shows the order of the cases, not the published quality." : ""));
+      config.quick ? " The quick form takes a small part of their steps: expect less quality, and an order of the "
+                     "cases that chance decides."
+                   : ""));
   for (const Case& c : cases) {
     if (c.experimental && config.probe.empty()) continue;
     const SimulatedPair pair = scans(c, config);

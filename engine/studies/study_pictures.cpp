@@ -65,7 +65,7 @@ io::ImagePanel difference_panel(const std::string& title, const FieldImage& imag
   std::vector<double> values = values_of(image, channel);
   const std::vector<double> other = values_of(truth, channel);
   for (size_t i = 0; i < values.size(); ++i) values[i] = std::abs(values[i] - other[i]);
-  return panel(title, image, values, io::ColourMap::viridis, {0, (range.high - range.low) / 2}, unit_of(channel));
+  return panel(title, image, values, io::ColourMap::viridis, {0, (range.high - range.low) / 4}, unit_of(channel));
 }
 
 io::Curve frc_curve(const std::string& label, const std::vector<double>& rings, double side_px) {

@@ -20,7 +20,7 @@ ValueRange range_of(const FieldImage& truth, Channel channel);
 
 /// Amplitude, or phase about its mean, on a common scale.
 io::ImagePanel image_panel(const std::string& title, const FieldImage& image, Channel channel, ValueRange range);
-/// |difference| of the channel, from 0 to half of the range.
+/// |difference| of the channel, from 0 to a quarter of the range.
 io::ImagePanel difference_panel(const std::string& title, const FieldImage& image, const FieldImage& truth,
                                 Channel channel, ValueRange range);
 
