@@ -9,7 +9,8 @@
 
 namespace ptyfuse::gpu {
 
-/// The GPUs that the driver shows, usable or not; empty with the reason in `why_none`.
+/// The GPUs that the driver shows, usable or not; empty with the reason in `why_none`. None is put to use for that: a
+/// GPU whose use the driver refuses right now says so in make_current(). free_bytes is 0 where it is not to be known.
 std::vector<GpuDescription> list(std::string& why_none);
 
 /// Aligned to 256 bytes; null when the memory is not to be had. Error(device): the GPU fails.
@@ -44,5 +45,18 @@ void copy_to_host(int index, void* stream, void* host_memory, const void* device
 /// Ordered in the stream; from pinned memory, which is read some time after the return.
 void enqueue_copy_to_device(int index, void* stream, void* device_memory, const void* pinned_memory, int64_t bytes);
 void enqueue_copy_on_device(int index, void* stream, void* to, const void* from, int64_t bytes);
+/// Ordered in the stream; to pinned memory, which is written some time after the return.
+void enqueue_copy_to_host(int index, void* stream, void* pinned_memory, const void* device_memory, int64_t bytes);
+
+/// See Graph. Work given to `stream` is recorded from begin_capture() to end_capture() and not done; what this thread
+/// must not do meanwhile is an Error(device), after which the capture can only be abandoned.
+void begin_capture(int index, void* stream);
+void* end_capture(int index, void* stream);
+void abandon_capture(int index, void* stream) noexcept;
+void launch_graph(int index, void* stream, void* graph);
+void destroy_graph(int index, void* graph) noexcept;
+
+/// What the driver says is free on GPU `index`, where this process works.
+int64_t free_memory_bytes(int index);
 
 }  // namespace ptyfuse::gpu

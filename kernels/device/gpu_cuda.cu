@@ -3,6 +3,7 @@
 
 #include "kernels/device/gpu.h"
 #include "kernels/device/multiprocessors.h"
+#include "kernels/device/nvml.h"
 
 namespace ptyfuse::gpu {
 namespace {
@@ -48,8 +49,7 @@ std::vector<GpuDescription> list(std::string& why_none) {
   }
   if (count == 0) why_none = "the NVIDIA driver shows no GPU (CUDA_VISIBLE_DEVICES?)";
   std::vector<GpuDescription> gpus;
-  int current = 0;
-  const bool had_current = cudaGetDevice(&current) == cudaSuccess;
+  const Nvml nvml;
   for (int i = 0; i < count; ++i) {
     GpuDescription g;
     g.index = i;
@@ -64,7 +64,7 @@ std::vector<GpuDescription> list(std::string& why_none) {
     g.major = properties.major;
     g.minor = properties.minor;
     g.multiprocessors = properties.multiProcessorCount;
-    size_t free_bytes = 0, total_bytes = 0;
+    int compute_mode = cudaComputeModeDefault;
     if (g.major < least_major) {
       g.unusable = "compute capability " + std::to_string(g.major) + "." + std::to_string(g.minor) +
                    " is too old; 8.0 (Ampere) or later is needed";
@@ -72,14 +72,14 @@ std::vector<GpuDescription> list(std::string& why_none) {
       g.unusable = "its blocks have " + std::to_string(properties.sharedMemPerBlockOptin / 1024) +
                    " KiB of shared memory; the kernels need " + std::to_string(least_shared_bytes / 1024) +
                    " KiB (A100, H100, H200, B200)";
-    } else if (cudaSetDevice(i) != cudaSuccess || cudaMemGetInfo(&free_bytes, &total_bytes) != cudaSuccess) {
-      g.unusable = std::string("cannot be used now: ") + cudaGetErrorString(cudaGetLastError());
+    } else if (cudaDeviceGetAttribute(&compute_mode, cudaDevAttrComputeMode, i) == cudaSuccess &&
+               compute_mode == cudaComputeModeProhibited) {
+      g.unusable = "its compute mode is 'prohibited' (nvidia-smi -c DEFAULT allows work)";
     }
-    g.memory_bytes = static_cast<int64_t>(total_bytes > 0 ? total_bytes : properties.totalGlobalMem);
-    g.free_bytes = static_cast<int64_t>(free_bytes);
+    g.memory_bytes = static_cast<int64_t>(properties.totalGlobalMem);
+    g.free_bytes = nvml.free_bytes(i);
     gpus.push_back(g);
   }
-  if (had_current) cudaSetDevice(current);
   return gpus;
 }
 
@@ -223,6 +223,54 @@ void enqueue_copy_on_device(int index, void* stream, void* to, const void* from,
   make_current(index);
   check("copy on the GPU", index,
         cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice, native(stream)));
+}
+
+void enqueue_copy_to_host(int index, void* stream, void* pinned_memory, const void* device_memory, int64_t bytes) {
+  make_current(index);
+  check("copy from the GPU", index,
+        cudaMemcpyAsync(pinned_memory, device_memory, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost,
+                        native(stream)));
+}
+
+void begin_capture(int index, void* stream) {
+  make_current(index);
+  // Of this thread alone: another one may train another model, and allocate, at the same time.
+  check("beginning a graph", index, cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeThreadLocal));
+}
+
+void* end_capture(int index, void* stream) {
+  make_current(index);
+  cudaGraph_t graph = nullptr;
+  check("ending a graph", index, cudaStreamEndCapture(native(stream), &graph));
+  cudaGraphExec_t executable = nullptr;
+  const cudaError_t status = cudaGraphInstantiate(&executable, graph, 0);
+  cudaGraphDestroy(graph);
+  check("making a graph", index, status);
+  return executable;
+}
+
+void abandon_capture(int index, void* stream) noexcept {
+  cudaGraph_t graph = nullptr;
+  // Of a capture that a call has broken there is no graph, and the call's error stays behind otherwise.
+  if (cudaSetDevice(index) == cudaSuccess && cudaStreamEndCapture(native(stream), &graph) == cudaSuccess)
+    cudaGraphDestroy(graph);
+  cudaGetLastError();
+}
+
+void launch_graph(int index, void* stream, void* graph) {
+  make_current(index);
+  check("launch of a graph", index, cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), native(stream)));
+}
+
+void destroy_graph(int index, void* graph) noexcept {
+  if (cudaSetDevice(index) == cudaSuccess) cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));
+}
+
+int64_t free_memory_bytes(int index) {
+  make_current(index);
+  size_t free_bytes = 0, total_bytes = 0;
+  check("free memory", index, cudaMemGetInfo(&free_bytes, &total_bytes));
+  return static_cast<int64_t>(free_bytes);
 }
 
 }  // namespace ptyfuse::gpu

@@ -25,6 +25,12 @@ std::shared_ptr<void> allocate(const Device& device, int64_t bytes, [[maybe_unus
   return nullptr;
 }
 
+void require_run(const char* operation, const PinnedBuffer& buffer, int64_t offset_bytes, int64_t bytes) {
+  if (offset_bytes < 0 || bytes < 0 || bytes > buffer.bytes() - offset_bytes)
+    throw_shape_error(operation, std::to_string(bytes) + " bytes from byte " + std::to_string(offset_bytes) +
+                                     " of pinned buffer '" + buffer.name() + "' of " + std::to_string(buffer.bytes()));
+}
+
 }  // namespace
 
 PinnedBuffer::PinnedBuffer(const Device& device, int64_t bytes, std::string name)
@@ -39,10 +45,7 @@ PinnedBuffer::PinnedBuffer(const Device& device, int64_t bytes, std::string name
 
 void enqueue_copy_to_device(Stream& stream, void* device_memory, const PinnedBuffer& from, int64_t offset_bytes,
                             int64_t bytes) {
-  if (offset_bytes < 0 || bytes < 0 || bytes > from.bytes() - offset_bytes)
-    throw_shape_error("enqueue_copy_to_device", std::to_string(bytes) + " bytes from byte " +
-                                                    std::to_string(offset_bytes) + " of pinned buffer '" + from.name() +
-                                                    "' of " + std::to_string(from.bytes()));
+  require_run("enqueue_copy_to_device", from, offset_bytes, bytes);
   if (bytes == 0) return;
   const char* const source = static_cast<const char*>(from.data()) + offset_bytes;
   switch (stream.device().kind()) {
@@ -52,6 +55,23 @@ void enqueue_copy_to_device(Stream& stream, void* device_memory, const PinnedBuf
 #ifdef PTYFUSE_CUDA
     case DeviceKind::cuda:
       gpu::enqueue_copy_to_device(stream.device().index(), stream.native_handle(), device_memory, source, bytes);
+      break;
+#endif
+  }
+}
+
+void enqueue_copy_to_host(Stream& stream, const PinnedBuffer& to, int64_t offset_bytes, const void* device_memory,
+                          int64_t bytes) {
+  require_run("enqueue_copy_to_host", to, offset_bytes, bytes);
+  if (bytes == 0) return;
+  char* const target = static_cast<char*>(to.data()) + offset_bytes;
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu:
+      std::memcpy(target, device_memory, static_cast<size_t>(bytes));
+      break;
+#ifdef PTYFUSE_CUDA
+    case DeviceKind::cuda:
+      gpu::enqueue_copy_to_host(stream.device().index(), stream.native_handle(), target, device_memory, bytes);
       break;
 #endif
   }

@@ -42,6 +42,10 @@ class PinnedBuffer {
 /// behind it. Error(shape): a run that the buffer does not hold.
 void enqueue_copy_to_device(Stream& stream, void* device_memory, const PinnedBuffer& from, int64_t offset_bytes,
                             int64_t bytes);
+/// Copies from a device's memory to a run of a pinned buffer, in stream order. On a GPU this returns at once: the
+/// buffer must live, and is to be read, once the host has seen an Event recorded behind it. Error(shape) as above.
+void enqueue_copy_to_host(Stream& stream, const PinnedBuffer& to, int64_t offset_bytes, const void* device_memory,
+                          int64_t bytes);
 /// Copies within a device's memory, in stream order; the runs do not overlap.
 void enqueue_copy_on_device(Stream& stream, void* to, const void* from, int64_t bytes);
 

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 
 #include "kernels/emu/block_runner.h"
+#include "kernels/emu/capture.h"
 #include "kernels/emu/memory.h"
 #include "kernels/emu/monitor.h"
 #include "kernels/emu/recorder.h"
@@ -146,11 +149,27 @@ LaunchReport make_report(const LaunchConfig& config, const KernelCall& kernel, c
   return report;
 }
 
+// A kernel with a copy of its arguments, which are plain data.
+class KeptCall {
+ public:
+  explicit KeptCall(const KernelCall& kernel)
+      : kernel_(kernel), closure_((kernel.closure_bytes + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t)) {
+    std::memcpy(closure_.data(), kernel.closure, kernel.closure_bytes);
+  }
+  KernelCall call() const { return {kernel_.kernel, kernel_.call, closure_.data(), kernel_.closure_bytes}; }
+
+ private:
+  KernelCall kernel_;
+  std::vector<std::max_align_t> closure_;
+};
+
 }  // namespace
 
 void run(const Stream& stream, const LaunchConfig& config, const KernelCall& kernel) {
   if (config.grid.x == 0 || config.grid.y == 0 || config.grid.z == 0) return;
   check(config, kernel);
+  if (captured(stream.native_handle(), [stream, config, kept = KeptCall(kernel)] { run(stream, config, kept.call()); }))
+    return;
   stream.synchronise();  // the kernel runs at once, behind the stream's copies
   Recorder* const recorder = Recorder::current();
   const Mode mode = recorder ? recorder->mode() : Mode{.counted = false};
