@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -26,12 +27,13 @@ class DevicesCommand : public Command {
     std::string why_none, chosen = "cpu";
     const std::vector<GpuDescription> gpus = list_gpus(why_none);
     for (const GpuDescription& g : gpus) {
+      std::string free;  // where the driver tells it without putting the GPU to use
+      if (g.free_bytes > 0) free = fmt::format(", {:.1f} GiB free", static_cast<double>(g.free_bytes) / 0x1p30);
       std::printf(
-          "cuda:%d  %s\n     compute capability %d.%d, %d multiprocessors, memory %.1f GiB, %.1f GiB free; "
-          "convolutions in "
+          "cuda:%d  %s\n     compute capability %d.%d, %d multiprocessors, memory %.1f GiB%s; convolutions in "
           "bf16 (--precision auto)\n",
           g.index, g.name.c_str(), g.major, g.minor, g.multiprocessors, static_cast<double>(g.memory_bytes) / 0x1p30,
-          static_cast<double>(g.free_bytes) / 0x1p30);
+          free.c_str());
       if (!g.unusable.empty()) std::printf("     not usable: %s\n", g.unusable.c_str());
       if (g.unusable.empty() && chosen == "cpu") chosen = "cuda:" + std::to_string(g.index);
     }

@@ -143,13 +143,16 @@ Device Command::make_device(int64_t memory_limit_bytes) const {
   std::string why_none;
   if (wanted == "auto") {
     for (const GpuDescription& gpu : list_gpus(why_none)) {
-      if (gpu.unusable.empty()) {
+      why_none = gpu.name + ": " + gpu.unusable;
+      if (!gpu.unusable.empty()) continue;
+      try {
         const Device device = cuda(gpu.index);
         if (!globals_.quiet)
           std::fprintf(stderr, "using %s (%s)\n", device.name().c_str(), device.description().c_str());
         return device;
+      } catch (const Error& e) {
+        why_none += e.what();  // the driver refuses it now
       }
-      why_none = gpu.name + ": " + gpu.unusable;
     }
   }
   Device device = Device::cpu({.threads = threads, .memory_limit_bytes = memory_limit_bytes});

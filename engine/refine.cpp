@@ -19,6 +19,7 @@
 #include "engine/probe_modes.h"
 #include "engine/random.h"
 #include "kernels/device/buffer.h"
+#include "kernels/device/free_memory.h"
 #include "kernels/ops/fft2.h"
 #include "kernels/ops/rpie.h"
 
@@ -204,13 +205,13 @@ class Refinement {
   }
 
  private:
-  // The cache saves time only: it takes what memory the rest leaves, and is left out where that is too little.
+  // The cache saves time only: it takes what memory the rest leaves, but for a tenth, which operations need for a
+  // while, and is left out where that is too little.
   bool cache_fits(const Device& device) const {
     const int64_t bytes =
         static_cast<int64_t>(frames_.size()) * modes_ * side_ * side_ * static_cast<int64_t>(sizeof(complex64));
-    const int64_t limit = device.memory_limit_bytes();
-    const int64_t host = config_.host_memory_bytes;
-    return (host == 0 || bytes <= host / 2) && (limit == 0 || bytes <= limit - device.memory_in_use_bytes());
+    const int64_t host = config_.host_memory_bytes, free = free_memory_bytes(device);
+    return (host == 0 || bytes <= host / 2) && bytes <= free - free / 10;
   }
   bool cached() const { return m_->cache.data() != nullptr; }
   template <class T>

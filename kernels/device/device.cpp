@@ -85,6 +85,7 @@ Device Device::cuda(const CudaOptions& options) {
   if (!wanted->unusable.empty())
     throw Error(ErrorKind::device,
                 "cuda:" + std::to_string(options.index) + " (" + wanted->name + "): " + wanted->unusable);
+  gpu::make_current(options.index);  // its driver may refuse
   Device device = cpu({.threads = options.threads, .memory_limit_bytes = options.memory_limit_bytes});
   device.state_->kind = DeviceKind::cuda;
   device.state_->gpu = *wanted;
