@@ -160,6 +160,8 @@ struct TrainingGraph::Impl {
     binding.inputs.probe = settings.probe;
     if (input.config.object_big) binding.inputs.weight = settings.weight;
     binding.inputs.mask = settings.mask;
+    binding.inputs.log_scale_in_memory = settings.log_scale;
+    binding.grad_log_scale = settings.grad_log_scale;
     binding.inputs.nll_weight = settings.nll_weight;
     binding.inputs.mae_weight = settings.mae_weight;
     smoothness.weight = settings.tv_weight;
@@ -168,15 +170,25 @@ struct TrainingGraph::Impl {
     autodiff::physics_loss(input.tape, output.amplitude, output.phase, &binding, input.shared);
   }
 
-  TrainingResult result() const {
+  ops::LossTerms loss() const {
+    if (supervised) return {error.amplitude, error.phase, 1};
+    return {binding.result.slice(0, 0, 1), smoothness.value, smoothness.weight};
+  }
+
+  TrainingResult result(Stream& stream) const {
+    const auto read = [&](TensorView<const double> value) {
+      double v = 0;
+      if (value) copy_to_host(stream, &v, value, 1);
+      return v;
+    };
     TrainingResult r;
     if (supervised) {
-      r.loss = r.mae = error.value;
+      r.loss = r.mae = read(error.amplitude) + read(error.phase);
       return r;
     }
-    static_cast<ops::PhysicsResult&>(r) = binding.result;
-    r.total_variation = smoothness.value;
-    r.loss += smoothness.weight * smoothness.value;
+    static_cast<ops::PhysicsResult&>(r) = ops::Physics::read(stream, binding.result);
+    r.total_variation = read(smoothness.value);
+    r.loss += smoothness.weight * r.total_variation;
     return r;
   }
 
@@ -231,15 +243,27 @@ void TrainingGraph::parameters_changed() {
 }
 
 TrainingResult TrainingGraph::step(Stream& stream) {
+  enqueue_step(stream);
+  return result(stream);
+}
+TrainingResult TrainingGraph::evaluate(Stream& stream) {
+  enqueue_evaluate(stream);
+  return result(stream);
+}
+void TrainingGraph::enqueue_step(Stream& stream) {
   impl_->binding.loss_only = false;
   impl_->input.tape.forward(stream);
   impl_->input.tape.backward(stream);
-  return impl_->result();
 }
-TrainingResult TrainingGraph::evaluate(Stream& stream) {
+void TrainingGraph::enqueue_evaluate(Stream& stream) {
   impl_->binding.loss_only = true;
   impl_->input.tape.forward(stream);
-  return impl_->result();
+}
+ops::LossTerms TrainingGraph::loss() const {
+  return impl_->loss();
+}
+TrainingResult TrainingGraph::result(Stream& stream) const {
+  return impl_->result(stream);
 }
 
 TensorView<const float> TrainingGraph::amplitude() const {

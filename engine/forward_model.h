@@ -9,6 +9,7 @@
 #include "io/scan.h"
 #include "kernels/device/buffer.h"
 #include "kernels/ops/physics.h"
+#include "kernels/ops/step_verdict.h"
 
 namespace ptyfuse {
 
@@ -32,7 +33,9 @@ struct TrainingSettings {
   TensorView<const float> mask;       ///< [N,N] of 0 and 1 (1 = use), DC at the centre; or empty
   double nll_weight = 1, mae_weight = 0;
   double tv_weight = 0;  ///< times the total variation of the merged region's central N x N, a sum over the batch
-  bool unmasked_numerator = false;  ///< the reference's merge, see kernels/ops/merge.h
+  bool unmasked_numerator = false;    ///< the reference's merge, see kernels/ops/merge.h
+  TensorView<const float> log_scale;  ///< [1]: a of section 0.3, read in place of set_scales()'s; or empty
+  TensorView<float> grad_log_scale;   ///< [1]: a step writes d loss / d a; or empty
 };
 
 /// Losses of one batch; for a supervised network loss = mae = mean |a - target| + mean |phi - target|, all else 0.
@@ -79,7 +82,8 @@ class TrainingGraph {
   TensorView<float> amplitude_target();
   TensorView<float> phase_target();
 
-  /// a and s of section 0.3: expected counts e^(2a) sum_k |F_k|^2 are compared with (s*X)^2. 0 and 1 at first.
+  /// a (where the settings have no log_scale) and s of section 0.3: expected counts e^(2a) sum_k |F_k|^2 are compared
+  /// with (s*X)^2. 0 and 1 at first.
   void set_scales(float log_scale, float measured_scale);
   /// To be called after each change of the parameters' memory: convolutions pack their weights anew.
   void parameters_changed();
@@ -88,6 +92,15 @@ class TrainingGraph {
   TrainingResult step(Stream& stream);
   /// Forward and loss only; the gradients stay as they are.
   TrainingResult evaluate(Stream& stream);
+
+  /// step() and evaluate() without their wait: the result stays in the device's memory. A step can be recorded by a
+  /// Graph, if parameters_changed() was called before it.
+  void enqueue_step(Stream& stream);
+  void enqueue_evaluate(Stream& stream);
+  /// Of the last one, in stream order; the memory stays where it is.
+  ops::LossTerms loss() const;
+  /// The same on the host: waits.
+  TrainingResult result(Stream& stream) const;
 
   /// What the network gave in the last step() or evaluate(): [B,heads,N,N] each (any strides).
   TensorView<const float> amplitude() const;

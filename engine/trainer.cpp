@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <map>
 #include <optional>
@@ -18,8 +19,7 @@
 #include "engine/probe.h"
 #include "engine/train_options.h"
 #include "engine/training_set.h"
-#include "kernels/ops/adam.h"
-#include "kernels/ops/clip.h"
+#include "engine/training_steps.h"
 
 namespace ptyfuse {
 namespace {
@@ -137,12 +137,14 @@ struct Trainer::Impl {
     network.initialise(random, config.initialisation, std::span(values).first(static_cast<size_t>(count - 1)));
     values.back() = static_cast<float>(scales.log_scale);
     copy_to_device(stream, parameters.view(), values.data(), count);
-    log_scale = values.back();
+    prepare_steps();
 
     settings.nll_weight = config.nll_weight;
     settings.mae_weight = config.mae_weight;
     settings.tv_weight = config.tv_weight;
     settings.canvas_px = groups.canvas(info.side_px);
+    settings.log_scale = last(parameters);
+    if (config.train_scale) settings.grad_log_scale = last(gradients);
     if (config.method == Method::supervised) return;
     probe_memory = Tensor<complex64>(device, {probe.depth, probe.height, probe.width}, "probe");
     copy_to_device(stream, probe_memory.view(), probe.data.data(), probe_memory.elements());
@@ -157,6 +159,17 @@ struct Trainer::Impl {
       copy_to_device(stream, mask_memory.view(), mask.data(), mask_memory.elements());
       settings.mask = std::as_const(mask_memory).view();
     }
+  }
+
+  void prepare_steps() {
+    const int64_t largest_batch = *batch_sizes(config.batch).rbegin(), side = info.side_px;
+    TrainingSteps::Settings s;
+    s.clip = config.clip;
+    s.clip_at = config.clip_at;
+    s.largest_inputs = largest_batch * (config.method == Method::supervised ? 2 * side * side : 2 * groups.members);
+    for (const ParameterEntry& p : network.parameters()) s.tensors.push_back({p.offset, p.offset + p.shape.elements()});
+    training_steps = std::make_unique<TrainingSteps>(
+        device, s, TrainingSteps::Buffers{parameters.view(), gradients.view(), adam_m.view(), adam_v.view()});
   }
 
   TrainingGraph make_graph(const Device& on, int64_t batch) {
@@ -266,70 +279,70 @@ struct Trainer::Impl {
   TrainingGraph& load(std::span<const int64_t> batch) {
     TrainingGraph& g = graphs.at(static_cast<int64_t>(batch.size()));
     stage->take(stream, g.x());
-    g.set_scales(log_scale, static_cast<float>(scales.measured_scale));
-    const std::vector<int64_t> list(batch.begin(), batch.end());
+    g.set_scales(0, static_cast<float>(scales.measured_scale));  // the intensity scale is among the parameters
+    inputs.clear();
     if (config.method == Method::supervised) {
-      std::vector<float> amplitude, phase;
-      truth_patches(info, frames_of(groups, list), amplitude, phase);
-      copy_to_device(stream, g.amplitude_target(), amplitude.data(), static_cast<int64_t>(amplitude.size()));
-      copy_to_device(stream, g.phase_target(), phase.data(), static_cast<int64_t>(phase.size()));
+      std::vector<float> phase;
+      truth_patches(info, frames_of(groups, {batch.begin(), batch.end()}), inputs, phase);
+      inputs.insert(inputs.end(), phase.begin(), phase.end());
     } else {
       const auto width = static_cast<size_t>(groups.members * 2);
-      offsets.clear();
-      for (const int64_t i : list) {
+      for (const int64_t i : batch) {
         const auto begin = groups.offsets_px.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(i) * width);
-        offsets.insert(offsets.end(), begin, begin + static_cast<std::ptrdiff_t>(width));
+        inputs.insert(inputs.end(), begin, begin + static_cast<std::ptrdiff_t>(width));
       }
-      copy_to_device(stream, g.offsets(), offsets.data(), static_cast<int64_t>(offsets.size()));
     }
+    training_steps->load(stream, g, inputs);
     return g;
   }
 
-  double step() {
+  void advance() {
     if (!walking) begin_walk();
-    const std::span<const int64_t> batch = batch_of(order, step_in_epoch);
-    TrainingGraph& g = load(batch);
-    const TrainingResult result = g.step(stream);
-    stage_next();  // a GPU has come to the loss: the way back still runs, and what follows waits for it
-    set_scale_gradient(config.train_scale ? result.grad_log_scale : 0);
-    const TensorView<float> gradient = gradients.view();
-    const double norm = config.clip == Clip::norm ? ops::clip_by_norm(stream, config.clip_at, gradient)
-                                                  : ops::gradient_norm(stream, std::as_const(gradients).view());
-    if (!std::isfinite(result.loss) || !std::isfinite(norm))
-      throw Error(
-          ErrorKind::numeric,
-          fmt::format("the {} is not finite in epoch {}, step {}; the last checkpoint is kept. Try a smaller --lr, "
-                      "--clip norm, or look at the data with 'ptyfuse info'",
-                      std::isfinite(result.loss) ? "gradient" : "loss", epoch + 1, step_in_epoch + 1));
-    if (config.clip == Clip::value) ops::clip_by_value(stream, config.clip_at, gradient);
-    if (config.clip == Clip::agc)
-      ops::clip_adaptive(stream, config.clip_at, ranges(), std::as_const(parameters).view(), gradient);
-    ops::AdamSettings adam;
-    adam.learning_rate = rate->at(steps, epoch);
-    ops::adam(stream, adam, steps + 1, std::as_const(gradients).view(), parameters.view(), adam_m.view(),
-              adam_v.view());
-    for (auto& [size, other] : graphs) other.parameters_changed();
-    if (config.train_scale) copy_to_host(stream, &log_scale, last(std::as_const(parameters)), 1);
-    ++steps;
-    ++step_in_epoch;
-    loss_sum += result.loss * static_cast<double>(batch.size());
-    patterns_timed += static_cast<int64_t>(batch.size()) * groups.members;
+    if (step_in_epoch < steps_per_epoch) begin_step();
     if (step_in_epoch == steps_per_epoch) end_epoch();
-    return result.loss;
   }
 
-  static TensorView<const float> last(const Tensor<float>& buffer) {
+  // Gives a GPU its next step while it works on the one before, whose outcome is looked at before a third one is given.
+  void begin_step() {
+    look_at_all_but(1);
+    const std::span<const int64_t> batch = batch_of(order, step_in_epoch);
+    TrainingGraph& g = load(batch);
+    training_steps->step(stream, g, rate->at(steps, epoch), steps + 1);
+    for (auto& [size, other] : graphs) other.parameters_changed();
+    begun.push_back({steps, step_in_epoch, batch.size()});
+    ++steps;
+    ++step_in_epoch;
+    patterns_timed += static_cast<int64_t>(batch.size()) * groups.members;
+    stage_next();  // while the GPU works
+  }
+
+  // Looks at the outcomes of steps, the first ones first. After a bad one the trainer stands where that step began: its
+  // update, and those of the steps behind it, were left out.
+  void look_at_all_but(size_t left) {
+    while (begun.size() > left) {
+      const TrainingSteps::Outcome outcome = training_steps->next_outcome();
+      const BegunStep step = begun.front();
+      begun.pop_front();
+      if (!outcome.finite) {
+        steps = step.steps;
+        step_in_epoch = step.step_in_epoch;
+        walking = false;
+        begun.clear();
+        training_steps->restart(stream);
+        throw Error(
+            ErrorKind::numeric,
+            fmt::format("the {} is not finite in epoch {}, step {}; the last checkpoint is kept. Try a smaller --lr, "
+                        "--clip norm, or look at the data with 'ptyfuse info'",
+                        std::isfinite(outcome.loss) ? "gradient" : "loss", epoch + 1, step_in_epoch + 1));
+      }
+      last_loss = outcome.loss;
+      loss_sum += outcome.loss * static_cast<double>(step.groups);
+    }
+  }
+  void settle() { look_at_all_but(0); }
+
+  static TensorView<float> last(Tensor<float>& buffer) {
     return buffer.view().slice(0, buffer.elements() - 1, buffer.elements());
-  }
-  void set_scale_gradient(double value) {
-    const auto f = static_cast<float>(value);
-    copy_to_device(stream, gradients.view().slice(0, gradients.elements() - 1, gradients.elements()), &f, 1);
-  }
-  const std::vector<ops::ParameterRange>& ranges() {
-    if (parameter_ranges.empty())
-      for (const ParameterEntry& p : network.parameters())
-        parameter_ranges.push_back({p.offset, p.offset + p.shape.elements()});
-    return parameter_ranges;
   }
 
   double validate() {
@@ -337,22 +350,25 @@ struct Trainer::Impl {
     for (int64_t b = 0; b < batches_of(split.validation); ++b) {
       const std::span<const int64_t> batch = batch_of(split.validation, b);
       TrainingGraph& g = load(batch);
-      stage_next();  // evaluate() waits for its loss
-      sum += g.evaluate(stream).loss * static_cast<double>(batch.size());
+      g.enqueue_evaluate(stream);
+      stage_next();  // before the wait for the loss
+      sum += g.result(stream).loss * static_cast<double>(batch.size());
     }
     return split.validation.empty() ? std::numeric_limits<double>::quiet_NaN()
                                     : sum / static_cast<double>(split.validation.size());
   }
 
   void end_epoch() {
+    settle();
     const double epoch_seconds = seconds_since(epoch_start);
     HistoryRow row;
     row.learning_rate = rate->at(steps - 1, epoch);
-    row.epoch = ++epoch;
+    row.epoch = epoch + 1;
     row.step = steps;
     row.loss = loss_sum / static_cast<double>(split.training.size());
     row.patterns_per_s = static_cast<double>(patterns_timed) / std::max(epoch_seconds, 1e-9);
     row.val_loss = validate();
+    ++epoch;
     row.seconds = seconds_before + seconds_since(session_start);
     history.push_back(row);
     rate->epoch_ended(std::isfinite(row.val_loss) ? row.val_loss : row.loss);
@@ -475,16 +491,21 @@ struct Trainer::Impl {
   Tensor<complex64> probe_memory;
   std::unique_ptr<FrameStage> stage;
   std::map<int64_t, TrainingGraph> graphs;
-  std::vector<ops::ParameterRange> parameter_ranges;
+  std::unique_ptr<TrainingSteps> training_steps;
+  struct BegunStep {
+    int64_t steps, step_in_epoch;  // before it
+    size_t groups;
+  };
+  std::deque<BegunStep> begun;  // steps whose outcome is not looked at yet
+  double last_loss = 0;
   std::unique_ptr<LearningRate> rate;
   EarlyStopping early;
-  float log_scale = 0;
   int64_t steps_per_epoch = 1, epoch = 0, steps = 0, step_in_epoch = 0;
   double loss_sum = 0;
   bool stopped_early = false, walking = false;
   size_t unstaged = 0;  // batches of the walk
   std::vector<int64_t> order;
-  std::vector<float> offsets;
+  std::vector<float> inputs;
   std::vector<HistoryRow> history;
   double seconds_before = 0;
   Clock::time_point session_start = Clock::now(), epoch_start = Clock::now();
@@ -536,10 +557,13 @@ const std::vector<HistoryRow>& Trainer::history() const {
   return impl_->history;
 }
 double Trainer::step() {
-  return impl_->step();
+  impl_->advance();
+  impl_->settle();
+  return impl_->last_loss;
 }
 
 io::Checkpoint Trainer::checkpoint() const {
+  impl_->settle();
   TrainConfig config = impl_->config;
   io::Checkpoint c;
   c.config = train_options(config).to_toml();
@@ -552,7 +576,7 @@ io::Checkpoint Trainer::checkpoint() const {
   const auto random = Random(config.seed, purpose_order + static_cast<uint64_t>(c.epoch)).state();
   c.random_state.assign(random.begin(), random.end());
   c.normalisation = impl_->scales.normalisation;
-  c.log_scale = static_cast<double>(impl_->log_scale);
+  c.log_scale = static_cast<double>(c.weights.back().data.front());
   c.measured_scale = impl_->scales.measured_scale;
   c.learning_rate = impl_->rate->at(c.step, c.epoch);
   c.trainer_state = impl_->trainer_state();
@@ -574,7 +598,8 @@ void Trainer::restore(const io::Checkpoint& c) {
   // keep the bits.
   impl_->scales.normalisation = c.normalisation;
   impl_->scales.measured_scale = c.measured_scale;
-  impl_->log_scale = static_cast<float>(c.log_scale);
+  impl_->begun.clear();
+  impl_->training_steps->restart(impl_->stream);
   impl_->session_start = Clock::now();
   impl_->walking = false;
   for (auto& [size, graph] : impl_->graphs) graph.parameters_changed();
@@ -586,13 +611,14 @@ void Trainer::run(const std::function<void(const Trainer&)>& save) {
   if (t.steps == 0) save(*this);
   while (!t.finished()) {
     if (t.control.stop_requested()) {
+      t.settle();
       save(*this);
       throw Error(ErrorKind::cancelled,
                   fmt::format("training stopped after epoch {}, step {}; the state is saved, --resume goes on", t.epoch,
                               t.step_in_epoch));
     }
     const int64_t epoch = t.epoch;
-    t.step();
+    t.advance();
     const bool epoch_ended = t.epoch != epoch;
     t.report(epoch_ended);
     if (epoch_ended && (t.finished() || t.epoch % t.config.checkpoint_every == 0)) save(*this);

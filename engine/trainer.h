@@ -47,13 +47,14 @@ class Trainer {
   /// Epochs that ended, oldest first.
   const std::vector<HistoryRow>& history() const;
 
-  /// Everything needed to go on from here.
+  /// Everything needed to go on from here. Error(numeric): a step since the last look was not finite.
   io::Checkpoint checkpoint() const;
   /// Goes on from a checkpoint. Error(shape): it belongs to another network or to other patterns.
   void restore(const io::Checkpoint& checkpoint);
 
-  /// Trains to the end. `save` is called before the first step, every checkpoint_every epochs, at the end, and before
-  /// Error(cancelled). Error(numeric): loss or gradient not finite; nothing is saved then.
+  /// Trains to the end. A GPU is given a step while it works on the one before. `save` is called before the first step,
+  /// every checkpoint_every epochs, at the end, and before Error(cancelled). Error(numeric): loss or gradient not
+  /// finite; that step and later ones changed nothing, and nothing is saved.
   void run(const std::function<void(const Trainer&)>& save);
 
   /// One step on the next batch, for benchmarks and tests; returns its loss.

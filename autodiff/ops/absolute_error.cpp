@@ -23,17 +23,22 @@ class AbsoluteErrorNode final : public Node {
   void prepare(const Tape& tape) override {
     grad_amplitude_.prepare(tape, *this, amplitude_);
     grad_phase_.prepare(tape, *this, phase_);
+    for (auto& [sum, value] : {std::pair{&amplitude_error_, &result_->amplitude}, {&phase_error_, &result_->phase}}) {
+      *sum = ops::DeviceSum(tape.device(), "absolute error");
+      *value = std::as_const(*sum).value();
+    }
   }
 
   void forward(Stream& stream, const Tape& tape) override {
-    result_->value = ops::absolute_error(stream, tape.value(amplitude_), tape.value(amplitude_target_), {}) +
-                     ops::absolute_error(stream, tape.value(phase_), tape.value(phase_target_), {});
+    ops::absolute_error(stream, tape.value(amplitude_), tape.value(amplitude_target_), {}, amplitude_error_);
+    ops::absolute_error(stream, tape.value(phase_), tape.value(phase_target_), {}, phase_error_);
   }
   void backward(Stream& stream, const Tape& tape) override {
     if (grad_amplitude_.wanted())
-      ops::absolute_error(stream, tape.value(amplitude_), tape.value(amplitude_target_), grad_amplitude_.view(tape));
+      ops::absolute_error(stream, tape.value(amplitude_), tape.value(amplitude_target_), grad_amplitude_.view(tape),
+                          amplitude_error_);
     if (grad_phase_.wanted())
-      ops::absolute_error(stream, tape.value(phase_), tape.value(phase_target_), grad_phase_.view(tape));
+      ops::absolute_error(stream, tape.value(phase_), tape.value(phase_target_), grad_phase_.view(tape), phase_error_);
     grad_amplitude_.finish(stream, tape);
     grad_phase_.finish(stream, tape);
   }
@@ -42,6 +47,7 @@ class AbsoluteErrorNode final : public Node {
   ValueId amplitude_, amplitude_target_, phase_, phase_target_;
   AbsoluteErrorLoss* result_;
   GradientTarget grad_amplitude_, grad_phase_;
+  ops::DeviceSum amplitude_error_, phase_error_;  // the same by both ways
 };
 
 }  // namespace

@@ -22,7 +22,8 @@ ValueId head(Tape& tape, const ops::HeadSpec& spec, ValueId centre, ValueId bord
 
 /// The supervised loss: mean |a - target_a| + mean |b - target_b| over all elements; inputs of equal shape.
 struct AbsoluteErrorLoss {
-  double value = 0;
+  /// [1] each: the loss is their sum. Of the last forward(), in the device's memory; from plan() on.
+  TensorView<const double> amplitude, phase;
 };
 void absolute_error(Tape& tape, ValueId amplitude, ValueId amplitude_target, ValueId phase, ValueId phase_target,
                     AbsoluteErrorLoss* result);
@@ -33,8 +34,9 @@ void absolute_error(Tape& tape, ValueId amplitude, ValueId amplitude_target, Val
 struct PhysicsBinding {
   ops::PhysicsSpec spec;
   ops::PhysicsInputs inputs;
-  ops::PhysicsResult result;
-  bool loss_only = false;  ///< forward() computes no gradient: a backward() after it is an Error(shape)
+  TensorView<float> grad_log_scale;  ///< [1], written where forward() makes gradients; or empty
+  TensorView<const double> result;   ///< [4], ops::Physics::result() of the last forward(); from plan() on
+  bool loss_only = false;            ///< forward() computes no gradient: a backward() after it is an Error(shape)
 };
 /// members_as_images: amplitude and phase are [B*C,N,N,1] (a shared network applied to each member).
 void physics_loss(Tape& tape, ValueId amplitude, ValueId phase, PhysicsBinding* binding, bool members_as_images);
@@ -43,7 +45,7 @@ void physics_loss(Tape& tape, ValueId amplitude, ValueId phase, PhysicsBinding* 
 /// nothing is merged). Takes spec, offsets_px and weight from `binding`; whether there is a weight must be settled.
 struct TotalVariationLoss {
   double weight = 0;
-  double value = 0;  ///< of the last forward(), not weighted
+  TensorView<const double> value;  ///< [1], not weighted, of the last forward(), in the device's memory; from plan() on
 };
 void total_variation(Tape& tape, ValueId amplitude, ValueId phase, const PhysicsBinding* binding,
                      bool members_as_images, TotalVariationLoss* loss);

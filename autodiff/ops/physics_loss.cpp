@@ -23,6 +23,7 @@ class PhysicsLossNode final : public Node {
     grad_amplitude_.prepare(tape, *this, amplitude_);
     grad_phase_.prepare(tape, *this, phase_);
     physics_.emplace(tape.device(), binding_->spec);
+    binding_->result = physics_->result();
   }
 
   void forward(Stream& stream, const Tape& tape) override {
@@ -30,9 +31,9 @@ class PhysicsLossNode final : public Node {
     binding_->inputs.phase = patches(tape.value(phase_));
     const bool training = !binding_->loss_only;
     has_gradients_ = training;
-    binding_->result =
-        physics_->run(stream, binding_->inputs, training ? patches(grad_amplitude_.view(tape)) : TensorView<float>(),
-                      training ? patches(grad_phase_.view(tape)) : TensorView<float>());
+    if (!training) return physics_->enqueue(stream, binding_->inputs, {}, {});
+    physics_->enqueue(stream, binding_->inputs, patches(grad_amplitude_.view(tape)), patches(grad_phase_.view(tape)),
+                      binding_->grad_log_scale);
   }
   void backward(Stream& stream, const Tape& tape) override {
     if (!has_gradients_)

@@ -30,6 +30,8 @@ class TotalVariationNode final : public Node {
     const ops::PhysicsSpec& s = binding_->spec;
     patches_ = Tensor<complex64>(tape.device(), {s.batch, s.heads, s.side, s.side}, "total variation's patches");
     grad_region_ = Tensor<complex64>(tape.device(), {s.batch, s.side, s.side}, "total variation's gradient");
+    sum_ = ops::DeviceSum(tape.device(), "total variation");
+    loss_->value = std::as_const(sum_).value();
     if (merged_) region_ = Tensor<complex64>(tape.device(), {s.batch, s.side, s.side}, "total variation's region");
   }
 
@@ -39,7 +41,7 @@ class TotalVariationNode final : public Node {
     // A canvas of the patch's own side is the central part of any larger one.
     if (merged_) ops::merge(stream, merge_args(), patches_.view(), region_.view());
     const TensorView<const complex64> fields = merged_ ? region_.view() : patches_.view().reshape(grad_region_.shape());
-    loss_->value = ops::total_variation(stream, fields, loss_->weight, grad_region_.view());
+    ops::total_variation(stream, fields, loss_->weight, grad_region_.view(), sum_);
   }
   void backward(Stream& stream, const Tape& tape) override {
     if (!grad_amplitude_.wanted() || !grad_phase_.wanted())
@@ -67,6 +69,7 @@ class TotalVariationNode final : public Node {
   TotalVariationLoss* loss_;
   GradientTarget grad_amplitude_, grad_phase_;
   Tensor<complex64> patches_, region_, grad_region_;
+  ops::DeviceSum sum_;
 };
 
 }  // namespace

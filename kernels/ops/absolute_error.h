@@ -1,6 +1,7 @@
 #pragma once
 #include "kernels/device/buffer.h"
 #include "kernels/ops/cost.h"
+#include "kernels/ops/device_sum.h"
 
 namespace ptyfuse::ops {
 
@@ -10,6 +11,9 @@ namespace ptyfuse::ops {
 /// method (supervised baseline).
 double absolute_error(Stream& stream, TensorView<const float> value, TensorView<const float> target,
                       TensorView<float> grad_value);
+/// The same without a wait.
+void absolute_error(Stream& stream, TensorView<const float> value, TensorView<const float> target,
+                    TensorView<float> grad_value, DeviceSum& mean);
 
 Cost absolute_error_cost(const Shape& value);
 

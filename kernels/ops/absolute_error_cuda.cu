@@ -1,5 +1,6 @@
 #include "kernels/ops/absolute_error_cuda.h"
 
+#include "kernels/ops/device_sum_cuda.h"
 #include "kernels/ops/ordered_sums.cuh"
 
 namespace ptyfuse::ops::cuda {
@@ -27,15 +28,13 @@ __global__ void element_errors(const ErrorArgs args) {
 
 }  // namespace
 
-double absolute_error(Stream& stream, TensorView<const float> value, TensorView<const float> target,
-                      TensorView<float> grad_value) {
+void absolute_error(Stream& stream, TensorView<const float> value, TensorView<const float> target,
+                    TensorView<float> grad_value, DeviceSum& mean) {
   const int64_t elements = value.elements(), blocks = sum_blocks(elements);
-  if (blocks == 0) return 0;
-  const double sum = ordered_sum(stream, blocks, [&](double* parts) {
-    launch(element_errors, dim3(static_cast<unsigned>(blocks)), dim3(sum_threads), sum_shared_bytes, stream)(ErrorArgs{
-        value.data(), target.data(), grad_value.data(), elements, 1.0F / static_cast<float>(elements), parts});
-  });
-  return sum / static_cast<double>(elements);
+  if (blocks == 0) return add_parts(stream, 0, 1, mean);
+  launch(element_errors, dim3(static_cast<unsigned>(blocks)), dim3(sum_threads), sum_shared_bytes, stream)(ErrorArgs{
+      value.data(), target.data(), grad_value.data(), elements, 1.0F / static_cast<float>(elements), mean.parts()});
+  add_parts(stream, blocks, 1 / static_cast<double>(elements), mean);
 }
 
 }  // namespace ptyfuse::ops::cuda

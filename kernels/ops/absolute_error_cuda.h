@@ -4,7 +4,7 @@
 namespace ptyfuse::ops::cuda {
 
 /// As ops::absolute_error; arguments have been checked.
-double absolute_error(Stream& stream, TensorView<const float> value, TensorView<const float> target,
-                      TensorView<float> grad_value);
+void absolute_error(Stream& stream, TensorView<const float> value, TensorView<const float> target,
+                    TensorView<float> grad_value, DeviceSum& mean);
 
 }  // namespace ptyfuse::ops::cuda

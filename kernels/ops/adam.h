@@ -15,6 +15,14 @@ struct AdamSettings {
 void adam(Stream& stream, const AdamSettings& settings, int64_t step, TensorView<const float> gradient,
           TensorView<float> weights, TensorView<float> m, TensorView<float> v);
 
+/// learning_rate*sqrt(1-beta2^step)/(1-beta1^step), step counted from 1. Error(shape): step < 1.
+double adam_rate(const AdamSettings& settings, int64_t step);
+
+/// The same with what changes from step to step in the device's memory, read in stream order: rate [1] is adam_rate()
+/// (settings.learning_rate is not looked at); where going [1] is 0, nothing is touched.
+void adam(Stream& stream, const AdamSettings& settings, TensorView<const float> rate, TensorView<const double> going,
+          TensorView<const float> gradient, TensorView<float> weights, TensorView<float> m, TensorView<float> v);
+
 Cost adam_cost(int64_t parameters);
 
 }  // namespace ptyfuse::ops

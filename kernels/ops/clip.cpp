@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "kernels/ops/argument_checks.h"
 #include "kernels/ops/clip_cpu.h"
 #include "kernels/ops/clip_cuda.h"
 #include "kernels/ops/dispatch.h"
@@ -16,17 +17,36 @@ void check_limit(const char* operation, const char* what, double limit) {
   if (!(limit > 0)) throw_shape_error(operation, std::string(what) + " " + std::to_string(limit) + ", expected > 0");
 }
 
+// The limit: factor, or factor * max(sqrt(*weight_squares), least) where there are weights. Pointers of the device.
+void limit_norm(Stream& stream, double factor, const double* weight_squares, const double* squares,
+                TensorView<float> gradient) {
+  switch (stream.device().kind()) {
+    case DeviceKind::cpu: {
+      const double limit =
+          weight_squares == nullptr ? factor : factor * std::max(std::sqrt(*weight_squares), least_weight_norm);
+      const double norm = std::sqrt(*squares);
+      if (norm > limit) scale(stream, gradient, static_cast<float>(limit / norm), gradient);
+      return;
+    }
+      PTYFUSE_ON_CUDA(cuda::limit_norm(stream, factor, weight_squares, squares, gradient));
+  }
+}
+
 }  // namespace
 
 double gradient_norm(Stream& stream, TensorView<const float> gradient) {
   return std::sqrt(sum_of_squares(stream, gradient));
 }
 
-double clip_by_norm(Stream& stream, double limit, TensorView<float> gradient) {
+Cost gradient_norm_cost(int64_t parameters) {
+  return sum_of_squares_cost({parameters});
+}
+
+void clip_by_norm(Stream& stream, double limit, TensorView<const double> squares, TensorView<float> gradient) {
   check_limit("clip_by_norm", "limit", limit);
-  const double norm = gradient_norm(stream, gradient);
-  if (norm > limit) scale(stream, gradient, static_cast<float>(limit / norm), gradient);
-  return norm;
+  require_dense("clip_by_norm", "squares", squares, {1});
+  require_contiguous("clip_by_norm", "gradient", gradient);
+  limit_norm(stream, limit, nullptr, squares.data(), gradient);
 }
 
 void clip_by_value(Stream& stream, double limit, TensorView<float> gradient) {
@@ -41,8 +61,7 @@ void clip_by_value(Stream& stream, double limit, TensorView<float> gradient) {
 }
 
 void clip_adaptive(Stream& stream, double factor, std::span<const ParameterRange> tensors,
-                   TensorView<const float> weights, TensorView<float> gradient) {
-  constexpr double least_weight_norm = 1e-3;
+                   TensorView<const float> weights, TensorView<float> gradient, AdaptiveClipSums& sums) {
   check_limit("clip_adaptive", "factor", factor);
   if (gradient.rank() != 1 || !(weights.shape() == gradient.shape()))
     throw_shape_error("clip_adaptive", "weights " + weights.shape().str() + " and gradient " + gradient.shape().str() +
@@ -53,15 +72,10 @@ void clip_adaptive(Stream& stream, double factor, std::span<const ParameterRange
                                              ") outside of " + gradient.shape().str());
   for (const ParameterRange& t : tensors) {
     const TensorView<float> g = gradient.slice(0, t.begin, t.end);
-    const double limit =
-        factor * std::max(std::sqrt(sum_of_squares(stream, weights.slice(0, t.begin, t.end))), least_weight_norm);
-    const double norm = gradient_norm(stream, g);
-    if (norm > limit) scale(stream, g, static_cast<float>(limit / norm), g);
+    sum_of_squares(stream, weights.slice(0, t.begin, t.end), sums.weights);
+    sum_of_squares(stream, g, sums.gradient);
+    limit_norm(stream, factor, sums.weights.value().data(), sums.gradient.value().data(), g);
   }
-}
-
-Cost gradient_norm_cost(int64_t parameters) {
-  return sum_of_squares_cost({parameters});
 }
 
 }  // namespace ptyfuse::ops

@@ -8,13 +8,19 @@
 namespace ptyfuse::ops {
 
 double sum_of_squares(Stream& stream, TensorView<const float> in) {
+  DeviceSum sum(stream.device(), "sum of squares");
+  sum_of_squares(stream, in, sum);
+  return sum.read(stream);
+}
+
+void sum_of_squares(Stream& stream, TensorView<const float> in, DeviceSum& sum) {
   require_contiguous("sum_of_squares", "in", in);
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
-      return cpu::sum_of_squares(stream, in);
-      PTYFUSE_ON_CUDA(cuda::sum_of_squares(stream, in));
+      *sum.value().data() = cpu::sum_of_squares(stream, in);
+      return;
+      PTYFUSE_ON_CUDA(cuda::sum_of_squares(stream, in, sum));
   }
-  return 0;
 }
 
 void scale(Stream& stream, TensorView<const float> in, float factor, TensorView<float> out) {

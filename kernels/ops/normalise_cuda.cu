@@ -1,6 +1,7 @@
 #include "kernels/ops/normalise_cuda.h"
 
 #include "kernels/device/warp.cuh"
+#include "kernels/ops/device_sum_cuda.h"
 #include "kernels/ops/host_sum.cuh"
 
 namespace ptyfuse::ops::cuda {
@@ -61,18 +62,14 @@ struct ScaleArgs {
 
 }  // namespace
 
-double sum_of_squares(Stream& stream, TensorView<const float> in) {
-  if (in.empty()) return 0;
+void sum_of_squares(Stream& stream, TensorView<const float> in, DeviceSum& sum) {
+  if (in.empty()) return add_parts(stream, 0, 1, sum);
   // At most three elements before the first boundary and three behind the last: the first block takes them.
   const Fours fours = split_fours(in.elements(), {in.data()});
   const int64_t shared = blocks_for(fours.vectors, fours_per_turn * block_threads), blocks = shared > 0 ? shared : 1;
-  return combine_parts(
-      stream, blocks, 0.0,
-      [&](double* sums) {
-        launch(sum_of_squares_kernel, dim3(static_cast<unsigned>(blocks)), dim3(block_threads),
-               block_threads / 32 * sizeof(double), stream)(SumOfSquaresArgs{in.data(), fours, sums});
-      },
-      [](double a, double b) { return a + b; });
+  launch(sum_of_squares_kernel, dim3(static_cast<unsigned>(blocks)), dim3(block_threads),
+         block_threads / 32 * sizeof(double), stream)(SumOfSquaresArgs{in.data(), fours, sum.parts()});
+  add_parts(stream, blocks, 1, sum);
 }
 
 void scale(Stream& stream, TensorView<const float> in, float factor, TensorView<float> out) {

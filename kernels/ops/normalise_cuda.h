@@ -4,7 +4,7 @@
 namespace ptyfuse::ops::cuda {
 
 /// Arguments are checked.
-double sum_of_squares(Stream& stream, TensorView<const float> in);
+void sum_of_squares(Stream& stream, TensorView<const float> in, DeviceSum& sum);
 void scale(Stream& stream, TensorView<const float> in, float factor, TensorView<float> out);
 
 }  // namespace ptyfuse::ops::cuda

@@ -15,7 +15,7 @@
 namespace ptyfuse::ops {
 
 struct Physics::Impl {
-  Impl(const Device& d, const PhysicsSpec& s) : device(d), spec(s) {
+  Impl(const Device& d, const PhysicsSpec& s) : device(d), spec(s), result(d, {4}, "physics result") {
     switch (device.kind()) {
       case DeviceKind::cpu:
         cpu_body = std::make_unique<cpu::Physics>(device, spec);
@@ -29,6 +29,7 @@ struct Physics::Impl {
   }
   Device device;
   PhysicsSpec spec;
+  Tensor<double> result;
   std::unique_ptr<cpu::Physics> cpu_body;
 #ifdef PTYFUSE_CUDA
   std::unique_ptr<cuda::Physics> cuda_body;
@@ -57,8 +58,23 @@ const PhysicsSpec& Physics::spec() const {
   return impl_->spec;
 }
 
+TensorView<const double> Physics::result() const {
+  return std::as_const(impl_->result).view();
+}
+PhysicsResult Physics::read(Stream& stream, TensorView<const double> result) {
+  double r[4];
+  copy_to_host(stream, r, result, 4);
+  return {.loss = r[0], .nll = r[1], .mae = r[2], .grad_log_scale = r[3]};
+}
+
 PhysicsResult Physics::run(Stream& stream, const PhysicsInputs& inputs, TensorView<float> grad_amplitude,
                            TensorView<float> grad_phase) {
+  enqueue(stream, inputs, grad_amplitude, grad_phase);
+  return read(stream, result());
+}
+
+void Physics::enqueue(Stream& stream, const PhysicsInputs& inputs, TensorView<float> grad_amplitude,
+                      TensorView<float> grad_phase, TensorView<float> grad_log_scale) {
   const PhysicsSpec& spec = impl_->spec;
   const int64_t n = spec.side;
   require_rank("physics", "amplitude", inputs.amplitude, 4);
@@ -80,15 +96,22 @@ PhysicsResult Physics::run(Stream& stream, const PhysicsInputs& inputs, TensorVi
     require_shape("physics", "grad_amplitude", grad_amplitude, patches);
     require_shape("physics", "grad_phase", grad_phase, patches);
   }
+  if (inputs.log_scale_in_memory) require_dense("physics", "log_scale_in_memory", inputs.log_scale_in_memory, {1});
+  if (grad_log_scale) require_dense("physics", "grad_log_scale", grad_log_scale, {1});
   if (!(stream.device() == impl_->device))
     throw Error(ErrorKind::device, "physics: the stream is of another device than the operation was made for");
   switch (impl_->device.kind()) {
-    case DeviceKind::cpu:
+    case DeviceKind::cpu: {
       require_finite("physics", "offsets_px", inputs.offsets_px);
-      return impl_->cpu_body->run(inputs, grad_amplitude, grad_phase);
-      PTYFUSE_ON_CUDA(impl_->cuda_body->run(stream, inputs, grad_amplitude, grad_phase));
+      const PhysicsResult r = impl_->cpu_body->run(inputs, grad_amplitude, grad_phase);
+      double* const out = impl_->result.data();
+      out[0] = r.loss, out[1] = r.nll, out[2] = r.mae, out[3] = r.grad_log_scale;
+      if (grad_log_scale) *grad_log_scale.data() = static_cast<float>(r.grad_log_scale);
+      return;
+    }
+      PTYFUSE_ON_CUDA(impl_->cuda_body->enqueue(stream, inputs, grad_amplitude, grad_phase, impl_->result.data(),
+                                                grad_log_scale.data()));
   }
-  return {};
 }
 
 Cost Physics::cost(const PhysicsSpec& spec) {

@@ -24,9 +24,10 @@ struct PhysicsInputs {
   /// [N,N] merge weight w, of a single member too (at offset 0 its region is w*O / (w + merge_epsilon)). Ignored where
   /// heads != members, may be empty where heads == members == 1: the region is then the patch, zero-padded.
   TensorView<const float> weight;
-  TensorView<const float> mask;  ///< [N,N] of 0 and 1 (1 = use) or empty
-  float log_scale = 0;           ///< a: lambda = e^(2a) sum_k |F_k|^2
-  float measured_scale = 1;      ///< s: measured counts n = (s*X)^2
+  TensorView<const float> mask;                 ///< [N,N] of 0 and 1 (1 = use) or empty
+  float log_scale = 0;                          ///< a: lambda = e^(2a) sum_k |F_k|^2
+  TensorView<const float> log_scale_in_memory;  ///< [1]: a, read in stream order in place of log_scale; or empty
+  float measured_scale = 1;                     ///< s: measured counts n = (s*X)^2
   double nll_weight = 1, mae_weight = 0;
 };
 
@@ -51,6 +52,14 @@ class Physics {
   const PhysicsSpec& spec() const;
   PhysicsResult run(Stream& stream, const PhysicsInputs& inputs, TensorView<float> grad_amplitude,
                     TensorView<float> grad_phase);
+
+  /// run() without its wait: the result stays in the device's memory. grad_log_scale [1] (may be empty) is overwritten
+  /// with d loss / d a, rounded to float32.
+  void enqueue(Stream& stream, const PhysicsInputs& inputs, TensorView<float> grad_amplitude,
+               TensorView<float> grad_phase, TensorView<float> grad_log_scale = {});
+  /// [4]: loss, nll, mae, grad_log_scale of the last call, in stream order; the memory stays where it is.
+  TensorView<const double> result() const;
+  static PhysicsResult read(Stream& stream, TensorView<const double> result);
 
   static Cost cost(const PhysicsSpec& spec);
 

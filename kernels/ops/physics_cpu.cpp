@@ -311,8 +311,8 @@ PhysicsResult Physics::run(const PhysicsInputs& inputs, TensorView<float> grad_a
   double used = 0;
   for (int64_t i = 0; i < spec_.side * spec_.side; ++i) used += mask_.data()[i] != 0.0F ? 1 : 0;
   used *= static_cast<double>(batch * spec_.members);
-  const double scale =
-      std::exp(2.0 * static_cast<double>(inputs.log_scale)) / static_cast<double>(spec_.side * spec_.side);
+  const float log_scale = inputs.log_scale_in_memory ? *inputs.log_scale_in_memory.data() : inputs.log_scale;
+  const double scale = std::exp(2.0 * static_cast<double>(log_scale)) / static_cast<double>(spec_.side * spec_.side);
   const double per_pixel = used == 0 ? 0 : 1 / used;
   const Call call{inputs,
                   grad_amplitude,

@@ -472,23 +472,54 @@ SharedPlan plan_of(const PhysicsSpec& spec, const gpu::Multiprocessors& multipro
   return plan;
 }
 
+// One thread of one block works.
+__global__ void set_intensity_scale(const float* in_memory, float log_scale, double of_pixel, float* out) {
+  if (threadIdx.x > 0) return;
+  *out = static_cast<float>(exp(2.0 * static_cast<double>(in_memory == nullptr ? log_scale : *in_memory)) * of_pixel);
+}
+
+struct AddLossesArgs {
+  const double* used;  // pixels of a pattern
+  const double* sums;  // [runs,3]
+  int64_t runs, patterns;
+  double nll_weight, mae_weight;
+  double* result;
+  float* grad_log_scale;
+};
+
+constexpr int adding_threads = 192;  // whole warps, and a multiple of three: a thread's values are all of one kind
+
+// One block; a thread takes every 192nd value.
+__global__ void __launch_bounds__(adding_threads) add_losses(const AddLossesArgs args) {
+  double sum = 0;
+  for (int64_t i = threadIdx.x; i < 3 * args.runs; i += adding_threads) sum += args.sums[i];
+  double totals[3];
+#pragma unroll
+  for (unsigned kind = 0; kind < 3; ++kind)
+    totals[kind] = block_sum(threadIdx.x % 3 == kind ? sum : 0.0, dynamic_smem<double>());
+  if (threadIdx.x > 0) return;
+  const double used = args.patterns == 0 ? 0 : *args.used * static_cast<double>(args.patterns),
+               per_pixel = used == 0 ? 0 : 1 / used;
+  const double nll = totals[0] * per_pixel, mae = totals[1] * per_pixel, slope = 2 * totals[2];
+  args.result[0] = args.nll_weight * nll + args.mae_weight * mae;
+  args.result[1] = nll;
+  args.result[2] = mae;
+  args.result[3] = slope;
+  if (args.grad_log_scale != nullptr) *args.grad_log_scale = static_cast<float>(slope);
+}
+
 }  // namespace
 
-PhysicsResult PhysicsSums::total(Stream& stream, const PhysicsInputs& inputs, int64_t runs, int64_t patterns) {
-  PhysicsResult result;
-  if (runs == 0) return result;
-  const int64_t values = 1 + 3 * runs;
-  copy_bytes_to_host(stream, host_.data(), values_.data(), values * static_cast<int64_t>(sizeof(double)));
-  const double used = host_[0] * static_cast<double>(patterns), per_pixel = used == 0 ? 0 : 1 / used;
-  for (size_t run = 1; run < static_cast<size_t>(values); run += 3) {
-    result.nll += host_[run];
-    result.mae += host_[run + 1];
-    result.grad_log_scale += 2 * host_[run + 2];
-  }
-  result.nll *= per_pixel;
-  result.mae *= per_pixel;
-  result.loss = inputs.nll_weight * result.nll + inputs.mae_weight * result.mae;
-  return result;
+void PhysicsSums::begin(Stream& stream, const PhysicsInputs& inputs, int64_t side) {
+  launch(set_intensity_scale, dim3(1), dim3(32), 0, stream)(inputs.log_scale_in_memory.data(), inputs.log_scale,
+                                                            1 / static_cast<double>(side * side),
+                                                            intensity_scale_.data());
+}
+
+void PhysicsSums::total(Stream& stream, const PhysicsInputs& inputs, int64_t runs, int64_t patterns, double* result,
+                        float* grad_log_scale) {
+  launch(add_losses, dim3(1), dim3(adding_threads), adding_threads / 32 * sizeof(double), stream)(
+      AddLossesArgs{used(), of_runs(), runs, patterns, inputs.nll_weight, inputs.mae_weight, result, grad_log_scale});
 }
 
 std::unique_ptr<Physics> make_physics(const Device& device, const PhysicsSpec& spec) {
@@ -516,10 +547,10 @@ FusedPhysics::FusedPhysics(const Device& device, const PhysicsSpec& spec, const 
       std::max<int64_t>(0, std::min(2 * spec.heads, (plan.room_bytes - plan.fixed_bytes) / plane_bytes(spec)));
 }
 
-PhysicsResult FusedPhysics::run(Stream& stream, const PhysicsInputs& inputs, TensorView<float> grad_amplitude,
-                                TensorView<float> grad_phase) {
+void FusedPhysics::enqueue(Stream& stream, const PhysicsInputs& inputs, TensorView<float> grad_amplitude,
+                           TensorView<float> grad_phase, double* result, float* grad_log_scale) {
   const int64_t groups = inputs.amplitude.extent(0);
-  const FusedArgs args{.call = physics_call(spec_, inputs, grad_amplitude, grad_phase),
+  const FusedArgs args{.call = physics_call(spec_, inputs, grad_amplitude, grad_phase, sums_),
                        .four_channels = spec_.heads == 4 && four_channels_together(inputs.amplitude) &&
                                         four_channels_together(inputs.phase) &&
                                         (!grad_amplitude || four_channels_together(grad_amplitude)) &&
@@ -535,13 +566,14 @@ PhysicsResult FusedPhysics::run(Stream& stream, const PhysicsInputs& inputs, Ten
   const dim3 grid(static_cast<unsigned>(std::min(blocks_, groups))), block(SharedFft2<64>::threads);
   const auto start = [&](auto* kernel) { launch(kernel, grid, block, bytes, stream)(args); };
   const Way way = plan_of(spec_, multiprocessors_).way;
+  sums_.begin(stream, inputs, spec_.side);
   if (spec_.side == 64)
     start(way == Way::single   ? fused_physics<64, Way::single>
           : way == Way::shared ? fused_physics<64, Way::shared>
                                : fused_physics<64, Way::scratch>);
   else
     start(way == Way::single ? fused_physics<128, Way::single> : fused_physics<128, Way::scratch>);
-  return sums_.total(stream, inputs, groups, groups * spec_.members);
+  sums_.total(stream, inputs, groups, groups * spec_.members, result, grad_log_scale);
 }
 
 }  // namespace ptyfuse::ops::cuda

@@ -1,6 +1,5 @@
 #pragma once
 #include <memory>
-#include <vector>
 
 #include "kernels/device/fft.h"
 #include "kernels/device/multiprocessors.h"
@@ -8,20 +7,25 @@
 
 namespace ptyfuse::ops::cuda {
 
-/// What the kernels leave for the host to add up in order: the number of used pixels of a pattern, then for each run of
-/// patterns (a group, or one pattern) the sums of negative log-likelihood, absolute error and slope along log_scale.
+/// What the kernels of a call share: the scale of intensities, the number of used pixels of a pattern, and for each run
+/// of patterns (a group, or one pattern) the sums of negative log-likelihood, absolute error and slope along log_scale.
 class PhysicsSums {
  public:
   PhysicsSums(const Device& device, int64_t runs)
-      : values_(device, {1 + 3 * runs}, "physics sums"), host_(static_cast<size_t>(values_.elements())) {}
+      : values_(device, {first_run + 3 * runs}, "physics sums"), intensity_scale_(device, {1}, "physics scale") {}
   double* used() { return values_.data(); }
-  double* of_runs() { return values_.data() + 1; }
-  /// Waits for the stream.
-  PhysicsResult total(Stream& stream, const PhysicsInputs& inputs, int64_t runs, int64_t patterns);
+  double* of_runs() { return values_.data() + first_run; }
+  const float* intensity_scale() const { return intensity_scale_.data(); }
+  /// Before the kernels.
+  void begin(Stream& stream, const PhysicsInputs& inputs, int64_t side);
+  /// Behind them: adds up to `result` and grad_log_scale (null: not wanted).
+  void total(Stream& stream, const PhysicsInputs& inputs, int64_t runs, int64_t patterns, double* result,
+             float* grad_log_scale);
 
  private:
+  static constexpr int64_t first_run = 4;  // aligned to 32 bytes
   Tensor<double> values_;
-  std::vector<double> host_;
+  Tensor<float> intensity_scale_;
 };
 
 /// The physics step; images of 64 x 64 and 128 x 128 in one launch (FusedPhysics) where a block has the shared memory
@@ -29,9 +33,9 @@ class PhysicsSums {
 class Physics {
  public:
   virtual ~Physics() = default;
-  /// Arguments have been checked.
-  virtual PhysicsResult run(Stream& stream, const PhysicsInputs& inputs, TensorView<float> grad_amplitude,
-                            TensorView<float> grad_phase) = 0;
+  /// Arguments have been checked. result [4] and grad_log_scale (null: not wanted) as Physics::enqueue has them.
+  virtual void enqueue(Stream& stream, const PhysicsInputs& inputs, TensorView<float> grad_amplitude,
+                       TensorView<float> grad_phase, double* result, float* grad_log_scale) = 0;
 };
 std::unique_ptr<Physics> make_physics(const Device& device, const PhysicsSpec& spec);
 
@@ -40,8 +44,8 @@ class FusedPhysics : public Physics {
  public:
   static bool fits(const PhysicsSpec& spec, const gpu::Multiprocessors& multiprocessors);
   FusedPhysics(const Device& device, const PhysicsSpec& spec, const gpu::Multiprocessors& multiprocessors);
-  PhysicsResult run(Stream& stream, const PhysicsInputs& inputs, TensorView<float> grad_amplitude,
-                    TensorView<float> grad_phase) override;
+  void enqueue(Stream& stream, const PhysicsInputs& inputs, TensorView<float> grad_amplitude,
+               TensorView<float> grad_phase, double* result, float* grad_log_scale) override;
 
  private:
   PhysicsSpec spec_;
@@ -59,8 +63,8 @@ class FusedPhysics : public Physics {
 class PhysicsParts : public Physics {
  public:
   PhysicsParts(const Device& device, const PhysicsSpec& spec);
-  PhysicsResult run(Stream& stream, const PhysicsInputs& inputs, TensorView<float> grad_amplitude,
-                    TensorView<float> grad_phase) override;
+  void enqueue(Stream& stream, const PhysicsInputs& inputs, TensorView<float> grad_amplitude,
+               TensorView<float> grad_phase, double* result, float* grad_log_scale) override;
 
  private:
   PhysicsSpec spec_;

@@ -203,11 +203,11 @@ PhysicsParts::PhysicsParts(const Device& device, const PhysicsSpec& spec)
       fft_(device, std::max<int64_t>(1, groups_ * spec.members * spec.probe_modes), spec.side, spec.side),
       sums_(device, spec.batch * spec.members) {}
 
-PhysicsResult PhysicsParts::run(Stream& stream, const PhysicsInputs& inputs, TensorView<float> grad_amplitude,
-                                TensorView<float> grad_phase) {
+void PhysicsParts::enqueue(Stream& stream, const PhysicsInputs& inputs, TensorView<float> grad_amplitude,
+                           TensorView<float> grad_phase, double* result, float* grad_log_scale) {
   constexpr int64_t reduction_bytes = 8 * pixel_threads / 32;
   const int64_t batch = inputs.amplitude.extent(0), pixels = spec_.side * spec_.side;
-  PartsArgs args{.call = physics_call(spec_, inputs, grad_amplitude, grad_phase),
+  PartsArgs args{.call = physics_call(spec_, inputs, grad_amplitude, grad_phase, sums_),
                  .first_group = 0,
                  .groups = 0,
                  .objects = device_pointer(objects_.data()),
@@ -217,6 +217,7 @@ PhysicsResult PhysicsParts::run(Stream& stream, const PhysicsInputs& inputs, Ten
                  .waves = device_pointer(waves_.data()),
                  .used = sums_.used(),
                  .sums = sums_.of_runs()};
+  sums_.begin(stream, inputs, spec_.side);
   if (batch > 0) launch(count_used_pixels, dim3(1), dim3(pixel_threads), reduction_bytes, stream)(args);
   for (; args.first_group < batch; args.first_group += groups_) {
     args.groups = std::min(groups_, batch - args.first_group);
@@ -234,7 +235,7 @@ PhysicsResult PhysicsParts::run(Stream& stream, const PhysicsInputs& inputs, Ten
     if (args.call.merged) launch_pixels(make_region_gradients, region_pixels, stream, args);
     launch_pixels(object_gradients, objects * pixels, stream, args);
   }
-  return sums_.total(stream, inputs, batch * spec_.members, batch * spec_.members);
+  sums_.total(stream, inputs, batch * spec_.members, batch * spec_.members, result, grad_log_scale);
 }
 
 }  // namespace ptyfuse::ops::cuda

@@ -1,7 +1,5 @@
 #pragma once
 // What the fused physics step and the one by parts have in common.
-#include <cmath>
-
 #include "kernels/device/warp.cuh"
 #include "kernels/ops/likelihood.cuh"
 #include "kernels/ops/physics_cuda.h"
@@ -23,14 +21,13 @@ struct PhysicsCall {
   int side, canvas, members, heads, modes;
   bool merged;  ///< the region is a weighted mean of the members' patches, not one padded patch
   bool unmasked_numerator;
-  float intensity_scale;  ///< of the unscaled transform's squared magnitude
+  const float* intensity_scale;  ///< of the unscaled transform's squared magnitude; PhysicsSums writes it
   float measured_scale;
   double nll_weight, mae_weight;
 };
 
 inline PhysicsCall physics_call(const PhysicsSpec& spec, const PhysicsInputs& inputs, TensorView<float> grad_amplitude,
-                                TensorView<float> grad_phase) {
-  const double pixels = static_cast<double>(spec.side * spec.side);
+                                TensorView<float> grad_phase, const PhysicsSums& sums) {
   return {.amplitude = strided_images("physics", inputs.amplitude),
           .phase = strided_images("physics", inputs.phase),
           .measured = strided_images("physics", inputs.measured),
@@ -48,7 +45,7 @@ inline PhysicsCall physics_call(const PhysicsSpec& spec, const PhysicsInputs& in
           .modes = static_cast<int>(spec.probe_modes),
           .merged = spec.heads == spec.members && static_cast<bool>(inputs.weight),
           .unmasked_numerator = spec.unmasked_numerator,
-          .intensity_scale = static_cast<float>(std::exp(2.0 * static_cast<double>(inputs.log_scale)) / pixels),
+          .intensity_scale = sums.intensity_scale(),
           .measured_scale = inputs.measured_scale,
           .nll_weight = inputs.nll_weight,
           .mae_weight = inputs.mae_weight};
@@ -59,27 +56,29 @@ struct LossSums {
   double nll = 0, mae = 0, slope = 0;
 };
 
-/// How much a used pixel counts: the weights of both losses over the number of used pixels in the batch.
+/// How much a used pixel counts: the weights of both losses over the number of used pixels in the batch; and the scale
+/// of its intensity.
 struct LossSlopes {
-  float nll, mae;
+  float nll, mae, intensity_scale;
 };
 __device__ __forceinline__ LossSlopes loss_slopes(const PhysicsCall& call, double used) {
   const double all = used * static_cast<double>(call.groups * call.members), per_pixel = all == 0 ? 0 : 1 / all;
-  return {static_cast<float>(call.nll_weight * per_pixel), static_cast<float>(call.mae_weight * per_pixel)};
+  return {static_cast<float>(call.nll_weight * per_pixel), static_cast<float>(call.mae_weight * per_pixel),
+          *call.intensity_scale};
 }
 
 /// Adds a used pixel's losses; the result is what its unscaled transform is multiplied by to become the loss's
 /// gradient.
 __device__ __forceinline__ float compare_pixel(const PhysicsCall& call, const LossSlopes& slopes, float intensity,
                                                float measured, LossSums& sums) {
-  const float predicted = call.intensity_scale * intensity, amplitude = fabsf(call.measured_scale * measured);
+  const float predicted = slopes.intensity_scale * intensity, amplitude = fabsf(call.measured_scale * measured);
   const PixelLoss poisson = poisson_pixel(predicted, amplitude * amplitude);
   const PixelLoss absolute = amplitude_pixel(predicted, amplitude);
   const float slope = slopes.nll * poisson.slope + slopes.mae * absolute.slope;
   sums.nll += static_cast<double>(poisson.value);
   sums.mae += static_cast<double>(absolute.value);
   sums.slope += static_cast<double>(predicted * slope);
-  return 2.0F * call.intensity_scale * slope;
+  return 2.0F * slopes.intensity_scale * slope;
 }
 
 /// Adds up the block's sums into values[0..2]; `scratch`: a double for each warp. All threads must call.

@@ -9,15 +9,22 @@ namespace ptyfuse::ops {
 
 double total_variation(Stream& stream, TensorView<const complex64> fields, double weight,
                        TensorView<complex64> grad_fields) {
+  DeviceSum sum(stream.device(), "total variation");
+  total_variation(stream, fields, weight, grad_fields, sum);
+  return sum.read(stream);
+}
+
+void total_variation(Stream& stream, TensorView<const complex64> fields, double weight,
+                     TensorView<complex64> grad_fields, DeviceSum& sum) {
   require_rank("total_variation", "fields", fields, 3);
   require_contiguous("total_variation", "fields", fields);
   if (grad_fields) require_dense("total_variation", "grad_fields", grad_fields, fields.shape());
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
-      return cpu::total_variation(stream.device(), fields, weight, grad_fields);
-      PTYFUSE_ON_CUDA(cuda::total_variation(stream, fields, weight, grad_fields));
+      *sum.value().data() = cpu::total_variation(stream.device(), fields, weight, grad_fields);
+      return;
+      PTYFUSE_ON_CUDA(cuda::total_variation(stream, fields, weight, grad_fields, sum));
   }
-  return 0;
 }
 
 Cost total_variation_cost(const Shape& fields) {

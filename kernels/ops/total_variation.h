@@ -1,6 +1,7 @@
 #pragma once
 #include "kernels/device/buffer.h"
 #include "kernels/ops/cost.h"
+#include "kernels/ops/device_sum.h"
 
 namespace ptyfuse::ops {
 
@@ -9,6 +10,9 @@ namespace ptyfuse::ops {
 /// with weight * gradient. Source: section 5 (L_rs).
 double total_variation(Stream& stream, TensorView<const complex64> fields, double weight,
                        TensorView<complex64> grad_fields);
+/// The same without a wait.
+void total_variation(Stream& stream, TensorView<const complex64> fields, double weight,
+                     TensorView<complex64> grad_fields, DeviceSum& sum);
 
 Cost total_variation_cost(const Shape& fields);
 

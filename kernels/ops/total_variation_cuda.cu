@@ -1,6 +1,7 @@
 #include "kernels/ops/total_variation_cuda.h"
 
 #include "kernels/device/warp.cuh"
+#include "kernels/ops/device_sum_cuda.h"
 #include "kernels/ops/host_sum.cuh"
 
 namespace ptyfuse::ops::cuda {
@@ -54,19 +55,15 @@ __global__ void __launch_bounds__(block_threads) total_variation_kernel(TotalVar
 
 }  // namespace
 
-double total_variation(Stream& stream, TensorView<const complex64> fields, double weight,
-                       TensorView<complex64> grad_fields) {
-  if (fields.empty()) return 0;
+void total_variation(Stream& stream, TensorView<const complex64> fields, double weight,
+                     TensorView<complex64> grad_fields, DeviceSum& sum) {
+  if (fields.empty()) return add_parts(stream, 0, 1, sum);
   const int64_t blocks = blocks_for(fields.elements(), pixels_per_turn * block_threads);
-  return combine_parts(
-      stream, blocks, 0.0,
-      [&](double* sums) {
-        launch(total_variation_kernel, dim3(static_cast<unsigned>(blocks)), dim3(block_threads),
-               block_threads / 32 * sizeof(double), stream)(TotalVariationArgs{
-            reinterpret_cast<const float2*>(fields.data()), reinterpret_cast<float2*>(grad_fields.data()),
-            static_cast<float>(2 * weight), fields.elements(), fields.extent(1), fields.extent(2), sums});
-      },
-      [](double a, double b) { return a + b; });
+  launch(total_variation_kernel, dim3(static_cast<unsigned>(blocks)), dim3(block_threads),
+         block_threads / 32 * sizeof(double), stream)(TotalVariationArgs{
+      reinterpret_cast<const float2*>(fields.data()), reinterpret_cast<float2*>(grad_fields.data()),
+      static_cast<float>(2 * weight), fields.elements(), fields.extent(1), fields.extent(2), sum.parts()});
+  add_parts(stream, blocks, 1, sum);
 }
 
 }  // namespace ptyfuse::ops::cuda

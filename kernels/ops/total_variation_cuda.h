@@ -4,7 +4,7 @@
 namespace ptyfuse::ops::cuda {
 
 /// Arguments are checked.
-double total_variation(Stream& stream, TensorView<const complex64> fields, double weight,
-                       TensorView<complex64> grad_fields);
+void total_variation(Stream& stream, TensorView<const complex64> fields, double weight,
+                     TensorView<complex64> grad_fields, DeviceSum& sum);
 
 }  // namespace ptyfuse::ops::cuda

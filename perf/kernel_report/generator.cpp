@@ -5,6 +5,7 @@
 #include "kernels/ops/head.h"
 #include "kernels/ops/max_pool2.h"
 #include "kernels/ops/normalise.h"
+#include "kernels/ops/step_verdict.h"
 #include "kernels/ops/upsample2.h"
 #include "perf/kernel_report/workloads.h"
 
@@ -69,18 +70,27 @@ void measure_optimiser(Bench& bench) {
        v = bench.floats(shape, 0, 1);
   bench.measure({"adam", text, 1, {{"", ops::adam_cost(count)}}},
                 [&] { ops::adam(stream, {}, 3, gradient.view(), weights.view(), m.view(), v.view()); });
-  bench.measure({"gradient_norm", text, 1, {{"", ops::gradient_norm_cost(count)}}},
-                [&] { ops::gradient_norm(stream, gradient.view()); });
+  const auto rate = bench.floats({1}, 0.001, 0.002);
+  const auto going = bench.values<double>({1}, {1});
+  bench.measure({"adam, its rate in memory", text, 1, {{"", ops::adam_cost(count)}}}, [&] {
+    ops::adam(stream, {}, rate.view(), going.view(), gradient.view(), weights.view(), m.view(), v.view());
+  });
+  ops::DeviceSum squares(bench.device(), "squares");
+  bench.measure({"sum_of_squares", text, 1, {{"sum_of_squares", ops::sum_of_squares_cost(shape)}}},
+                [&] { ops::sum_of_squares(stream, gradient.view(), squares); });
   bench.measure({"clip_by_value", text, 1, {{"", Cost{0, 2 * bytes}}}},
                 [&] { ops::clip_by_value(stream, 0.5, gradient.view()); });
-  bench.measure(
-      {"clip_by_norm", text, 1, {{"sum_of_squares", ops::gradient_norm_cost(count)}, {"elementwise", {0, 2 * bytes}}}},
-      [&] { ops::clip_by_norm(stream, 1e-3, gradient.view()); });
+  bench.measure({"clip_by_norm", text, 1, {{"", Cost{0, 2 * bytes}}}},
+                [&] { ops::clip_by_norm(stream, 1e-3, std::as_const(squares).value(), gradient.view()); });
+  auto verdict = bench.values<double>({3}, {0, 0, 1});
+  bench.measure({"judge_step", "", 1}, [&] {
+    ops::judge_step(stream, {squares.value(), {}, 0}, std::as_const(squares).value(), verdict.view());
+  });
   bench.measure({"add", text, 1, {{"", ops::add_cost(shape)}}},
                 [&] { ops::add(stream, weights.view(), gradient.view()); });
   bench.measure({"scale", text, 1, {{"", ops::scale_cost(shape)}}},
                 [&] { ops::scale(stream, weights.view(), 2, gradient.view()); });
-  bench.measure({"absolute_error", text, 1, {{"", ops::absolute_error_cost(shape)}}},
+  bench.measure({"absolute_error", text, 1, {{"element_errors", ops::absolute_error_cost(shape)}}},
                 [&] { ops::absolute_error(stream, weights.view(), m.view(), gradient.view()); });
 }
 

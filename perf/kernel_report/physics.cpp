@@ -55,6 +55,7 @@ void measure_physics(Bench& bench, const PhysicsCase& c) {
                             .weight = weight.view(),
                             .mask = c.masked ? mask.view() : TensorView<const float>(),
                             .log_scale = 1,
+                            .log_scale_in_memory = {},
                             .measured_scale = 30,
                             .nll_weight = 1,
                             .mae_weight = 0};

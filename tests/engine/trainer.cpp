@@ -265,6 +265,43 @@ TEST(trainer, a_loss_that_is_not_finite_stops_without_saving) {
   EXPECT_EQ(saved, 0);
 }
 
+// One frame is so bright that its loss alone is not finite. A GPU is given the steps behind it before that is known.
+TEST(trainer, a_bad_step_and_those_behind_it_change_nothing) {
+  io::ScanInfo info = tests::small_scan(8, 64, 1)->info();
+  std::vector<float> amplitude(static_cast<size_t>(8 * 64 * 64));
+  tests::small_scan(8, 64, 1)->read_amplitude(0, 8, amplitude);
+  std::fill_n(amplitude.begin() + 5 * 64 * 64, 64 * 64, 1e25F);
+  TrainConfig c = small_config(1);
+  c.validation = 0;
+  c.batch = 1;
+  c.train_scale = true;
+  const auto numbers_of = [](const Trainer& trainer) {
+    const io::Checkpoint saved = trainer.checkpoint();
+    std::vector<float> all;
+    for (const auto* tensors : {&saved.weights, &saved.adam_m, &saved.adam_v})
+      for (const io::NamedTensor& t : *tensors) all.insert(all.end(), t.data.begin(), t.data.end());
+    return all;
+  };
+  Trainer one_by_one(tests::test_device(), c, io::scan_from_memory(info, amplitude), {});
+  std::vector<float> before = numbers_of(one_by_one);
+  const std::string said = tests::error_message([&] {
+    while (true) {
+      one_by_one.step();
+      before = numbers_of(one_by_one);
+    }
+  });
+  const int64_t step = one_by_one.checkpoint().step;
+  EXPECT_NE(said.find("is not finite in epoch 1, step " + std::to_string(step + 1) + ";"), std::string::npos) << said;
+  EXPECT_LT(step, 8);
+  EXPECT_EQ(numbers_of(one_by_one), before);
+
+  Trainer whole(tests::test_device(), c, io::scan_from_memory(info, amplitude), {});
+  EXPECT_EQ(tests::error_message([&] { whole.run(keep_nothing); }), said);
+  EXPECT_EQ(whole.checkpoint().step, step);
+  EXPECT_EQ(numbers_of(whole), before);
+  EXPECT_EQ(tests::error_message([&] { whole.run(keep_nothing); }), said);
+}
+
 TEST(trainer, supervised_needs_a_truth_and_learns_it) {
   TrainConfig c = small_config(1);
   c.method = Method::supervised;

@@ -91,6 +91,34 @@ TEST(adam, equals_the_formula_in_double) {
   }
 }
 
+// What training uses: the rate and whether the step counts lie in the device's memory.
+TEST(adam, with_its_rate_in_memory_gives_the_same_bits) {
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    const auto gradients = random_gradients(c.parameters);
+    const auto start = random_floats(c.parameters, -1, 1, 1);
+    const Outcome expected = run(c, gradients, start);
+    Stream stream(test_device());
+    const Shape shape{c.parameters};
+    auto weights = upload<float>(stream, shape, start);
+    Tensor<float> m(stream.device(), shape, "m"), v(stream.device(), shape, "v");
+    fill_zero(stream, m.view());
+    fill_zero(stream, v.view());
+    const auto step = [&](size_t s, double going) {
+      const auto gradient = upload<float>(stream, shape, gradients[s]);
+      const double rate = ops::adam_rate(c.settings, c.first_step + static_cast<int64_t>(s));
+      const auto in_memory = upload<float>(stream, {1}, {static_cast<float>(rate)});
+      const auto flag = upload<double>(stream, {1}, {going});
+      ops::adam(stream, c.settings, in_memory.view(), flag.view(), gradient.view(), weights.view(), m.view(), v.view());
+    };
+    for (size_t s = 0; s < gradients.size(); ++s) {
+      step(s, 1);
+      step(s, 0);  // changes nothing
+    }
+    EXPECT_EQ((Outcome{download(stream, weights), download(stream, m), download(stream, v)}), expected);
+  }
+}
+
 TEST(adam, repeats_bit_for_bit) {
   const Case c{"", 100003, 1, {}, 0};
   const auto gradients = random_gradients(c.parameters);
@@ -105,6 +133,10 @@ TEST(adam, says_what_does_not_fit) {
             "adam: step 0, expected 1 or more");
   EXPECT_EQ(error_message([&] { ops::adam(stream, {}, 1, a.view(), a.view(), b.view(), a.view()); }),
             "adam: m is [5], expected [4]");
+  EXPECT_EQ(error_message([&] { ops::adam_rate({}, 0); }), "adam: step 0, expected 1 or more");
+  const auto rate = upload<float>(stream, {1}, {0.1F});
+  EXPECT_EQ(error_message([&] { ops::adam(stream, {}, rate.view(), {}, a.view(), a.view(), a.view(), a.view()); }),
+            "adam: going is [], expected [1]");
 }
 
 TEST(adam, names_its_cost) {

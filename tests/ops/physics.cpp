@@ -103,7 +103,7 @@ const Case cases[] = {
      .channel_last = false,
      .mae_weight = 1},
     {.batch = 0, .members = 4, .heads = 4, .side = 16, .canvas = 26, .modes = 1},
-    {.batch = 300, .members = 1, .heads = 1, .side = 2, .canvas = 2, .modes = 1, .offsets = Offsets::none},
+    {.batch = 1024, .members = 1, .heads = 1, .side = 2, .canvas = 2, .modes = 1, .offsets = Offsets::none},
     {.batch = 5, .members = 4, .heads = 4, .side = 1, .canvas = 5, .modes = 1},
 };
 
@@ -341,9 +341,11 @@ TEST(physics_on_a_gpu, fits_itself_into_less_shared_memory) {
 #ifdef PTYFUSE_EMU
     const emu::Recorder recorder({.counted = false});
 #endif
-    const ops::PhysicsResult got =
-        ops::cuda::FusedPhysics(s.stream.device(), s.spec, smaller)
-            .run(s.stream, s.inputs, s.image_view(s.grad_amplitude), s.image_view(s.grad_phase));
+    Tensor<double> result(s.stream.device(), {4}, "result");
+    ops::cuda::FusedPhysics(s.stream.device(), s.spec, smaller)
+        .enqueue(s.stream, s.inputs, s.image_view(s.grad_amplitude), s.image_view(s.grad_phase), result.data(),
+                 nullptr);
+    const ops::PhysicsResult got = ops::Physics::read(s.stream, std::as_const(result).view());
 #ifdef PTYFUSE_EMU
     ASSERT_FALSE(recorder.launches().empty());
     for (const emu::LaunchReport& l : recorder.launches()) EXPECT_LE(l.shared_bytes, 163 * 1024) << l.kernel;
@@ -414,6 +416,28 @@ TEST_P(Physics, repeats_bit_for_bit_and_without_gradients) {
   EXPECT_EQ(forward.nll, a.nll);
   EXPECT_EQ(forward.mae, a.mae);
   EXPECT_EQ(first.stream.device().memory_in_use_bytes(), before);
+}
+
+// What training uses: the intensity scale comes from the device's memory, its gradient goes there.
+TEST_P(Physics, with_its_scale_in_memory_gives_the_same_bits) {
+  Scene s(GetParam());
+  const ops::PhysicsResult expected = s.run();
+  const std::vector<float> amplitude = download(s.stream, s.grad_amplitude), phase = download(s.stream, s.grad_phase);
+  const auto log_scale = upload<float>(s.stream, {1}, {s.inputs.log_scale});
+  auto slope = upload<float>(s.stream, {1}, {-1});
+  ops::PhysicsInputs inputs = s.inputs;
+  inputs.log_scale = 100;
+  inputs.log_scale_in_memory = log_scale.view();
+  ops::Physics physics(s.stream.device(), s.spec);
+  physics.enqueue(s.stream, inputs, s.image_view(s.grad_amplitude), s.image_view(s.grad_phase), slope.view());
+  const ops::PhysicsResult found = ops::Physics::read(s.stream, physics.result());
+  EXPECT_EQ(found.loss, expected.loss);
+  EXPECT_EQ(found.nll, expected.nll);
+  EXPECT_EQ(found.mae, expected.mae);
+  EXPECT_EQ(found.grad_log_scale, expected.grad_log_scale);
+  EXPECT_EQ(download(s.stream, slope), std::vector<float>{static_cast<float>(expected.grad_log_scale)});
+  EXPECT_EQ(download(s.stream, s.grad_amplitude), amplitude);
+  EXPECT_EQ(download(s.stream, s.grad_phase), phase);
 }
 
 INSTANTIATE_TEST_SUITE_P(physics, Physics, testing::ValuesIn(cases));
@@ -532,6 +556,9 @@ TEST(physics, refuses_what_does_not_fit) {
   }
   Scene s(cases[0]);
   ops::Physics physics(s.stream.device(), s.spec);
+  const auto two = upload<float>(s.stream, {2}, {0, 0});
+  EXPECT_EQ(run([&](Scene& t) { t.inputs.log_scale_in_memory = two.view(); }),
+            "physics: log_scale_in_memory is [2], expected [1]");
   EXPECT_EQ(error_message([&] { physics.run(s.stream, s.inputs, s.image_view(s.grad_amplitude), {}); }),
             "physics: the gradients of amplitude and phase come together or not at all");
 }

@@ -1,0 +1,122 @@
+// Training on a GPU launches a step as one graph for each batch size, and looks at its loss one step later: bit for bit
+// what the same steps give one by one, each given as it is and waited for.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "engine/trainer.h"
+#include "tests/support/random_data.h"
+#include "tests/support/scans.h"
+
+namespace ptyfuse {
+namespace {
+
+struct State {
+  std::vector<float> weights, m, v;
+  std::vector<double> losses;  // of epochs
+  friend bool operator==(const State& a, const State& b) {
+    const auto same = [](const auto& x, const auto& y) {
+      return x.size() == y.size() && std::memcmp(x.data(), y.data(), x.size() * sizeof x[0]) == 0;
+    };
+    return same(a.weights, b.weights) && same(a.m, b.m) && same(a.v, b.v) && same(a.losses, b.losses);
+  }
+};
+
+State state_of(const Trainer& trainer) {
+  State state;
+  const io::Checkpoint c = trainer.checkpoint();
+  for (const auto& [from, to] : {std::pair{&c.weights, &state.weights}, {&c.adam_m, &state.m}, {&c.adam_v, &state.v}})
+    for (const io::NamedTensor& t : *from) to->insert(to->end(), t.data.begin(), t.data.end());
+  for (const HistoryRow& row : trainer.history()) state.losses.push_back(row.loss);
+  return state;
+}
+
+// Five training groups in batches of 2, 2 and 1, the learning rate another in each step.
+TrainConfig small_config() {
+  TrainConfig c;
+  c.filters_scale = 0.25;
+  c.batch = 2;
+  c.epochs = 2;
+  c.validation = 0;
+  c.schedule = Schedule::cosine;
+  c.seed = 5;
+  return c;
+}
+
+std::unique_ptr<io::ScanReader> scan_of(const TrainConfig& c) {
+  auto plain = tests::small_scan(5, 64, 1);
+  if (c.method != Method::supervised) return plain;
+  io::ScanInfo info = plain->info();
+  std::vector<float> amplitude(static_cast<size_t>(5 * 64 * 64));
+  plain->read_amplitude(0, 5, amplitude);
+  info.object.depth = 1;
+  info.object.height = info.object.width = 140;
+  info.object.data.assign(140 * 140, std::polar(0.7F, 0.4F));
+  info.object_kind = "truth";
+  return io::scan_from_memory(info, amplitude);
+}
+
+void expect_equal_steps(const TrainConfig& c) {
+  const Device gpu = Device::cuda({.threads = 2});
+  Trainer whole(gpu, c, scan_of(c), {});
+  whole.run([](const Trainer&) {});
+  Trainer one_by_one(gpu, c, scan_of(c), {});
+  while (!one_by_one.finished()) {
+    one_by_one.step();
+    one_by_one.restore(one_by_one.checkpoint());  // forgets what was recorded
+  }
+  EXPECT_TRUE(state_of(whole) == state_of(one_by_one));
+  EXPECT_EQ(whole.history().back().step, 6);
+}
+
+TEST(cuda_training_graph, clipped_by_norm_with_the_scale_trained) {
+  TrainConfig c = small_config();
+  c.clip = Clip::norm;
+  c.clip_at = 0.01;
+  c.train_scale = true;
+  expect_equal_steps(c);
+}
+
+TEST(cuda_training_graph, clipped_tensor_by_tensor_with_total_variation) {
+  TrainConfig c = small_config();
+  c.clip = Clip::agc;
+  c.tv_weight = 1e-5;
+  c.nll_weight = 0;
+  c.mae_weight = 1;
+  expect_equal_steps(c);
+}
+
+TEST(cuda_training_graph, supervised_and_clipped_by_value) {
+  TrainConfig c = small_config();
+  c.method = Method::supervised;
+  c.clip = Clip::value;
+  c.clip_at = 1e-4;
+  expect_equal_steps(c);
+}
+
+// One frame is so bright that its loss alone is not finite; the GPU has been given the step behind it before that is
+// known.
+TEST(cuda_training_graph, a_bad_step_and_the_one_behind_it_change_nothing) {
+  io::ScanInfo info = tests::small_scan(4, 64, 1)->info();
+  std::vector<float> amplitude(static_cast<size_t>(4 * 64 * 64));
+  tests::small_scan(4, 64, 1)->read_amplitude(0, 4, amplitude);
+  std::fill_n(amplitude.begin() + 64 * 64, 64 * 64, 1e25F);
+  TrainConfig c = small_config();
+  c.batch = 1;
+  const auto make = [&] { return Trainer(Device::cuda({.threads = 2}), c, io::scan_from_memory(info, amplitude), {}); };
+  Trainer one_by_one = make(), whole = make();
+  State before = state_of(one_by_one);
+  const std::string said = tests::error_message([&] {
+    while (true) {
+      one_by_one.step();
+      before = state_of(one_by_one);
+    }
+  });
+  EXPECT_NE(said.find("is not finite in epoch 1, step "), std::string::npos) << said;
+  EXPECT_TRUE(state_of(one_by_one) == before);
+  EXPECT_EQ(tests::error_message([&] { whole.run([](const Trainer&) {}); }), said);
+  EXPECT_TRUE(state_of(whole) == before);
+}
+
+}  // namespace
+}  // namespace ptyfuse
