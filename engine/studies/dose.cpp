@@ -139,11 +139,19 @@ std::string claim(const std::vector<SeedGroup>& groups, int64_t seeds) {
       std::isnan(mae_ten->mean(figure)))
     return "The published claim, that NLL at 1e4 photons equals MAE at ten times the dose, cannot be judged: an arm "
            "that it needs is missing or its FRC50 is undefined.";
-  const bool holds = nll->mean(figure) >= mae_ten->mean(figure);
+  // Where ten times the dose gains MAE less than a ring, noise is not what limits the networks.
+  const double gain = mae_ten->mean(figure) - mae->mean(figure);
+  const std::string verdict =
+      !(gain >= 1) ? fmt::format(
+                         "the claim is not tested: ten times the dose takes MAE {:.1f} rings further, so that "
+                         "something else than noise limits these networks (--epochs, --filters-scale)",
+                         gain)
+      : nll->mean(figure) >= mae_ten->mean(figure) ? "the claim holds"
+                                                   : "the claim does not hold";
   std::string text = fmt::format(
       "Claim, as published: by FRC50, NLL at 1e4 photons equals MAE at ten times the dose. Measured here: NLL at 1e4 "
-      "reaches ring {}, MAE at 1e4 ring {}, MAE at 1e5 ring {}. So here the claim {}.",
-      nll->text(figure, 1), mae->text(figure, 1), mae_ten->text(figure, 1), holds ? "holds" : "does not hold");
+      "reaches ring {}, MAE at 1e4 ring {}, MAE at 1e5 ring {}. So here {}.",
+      nll->text(figure, 1), mae->text(figure, 1), mae_ten->text(figure, 1), verdict);
   const double equal = dose_reaching(over_dose(groups, "mae", figure), nll->mean(figure));
   text += std::isnan(equal) ? " MAE reaches that ring at none of the doses."
                             : fmt::format(" MAE first reaches NLL's ring at {:.2g} photons, {:.2g} times the dose.",
