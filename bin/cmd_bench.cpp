@@ -34,7 +34,7 @@ class BenchCommand : public Command {
     app.add_option("--json", output_, "write the lines to this file too")->type_name("FILE");
     app.add_option("--record", record_,
                    "measure nothing: run --case once and write its inputs, weights and outputs, for another program to "
-                   "do the same work")
+                   "do the same work; a scan that the case reads goes to FILE.scan.h5")
         ->type_name("FILE");
     app.add_flag("--force", force_, "replace the file if it exists");
     add_table(app, benchmark_options(config_));

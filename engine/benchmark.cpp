@@ -219,7 +219,7 @@ void record_benchmark(const Device& device, const BenchmarkConfig& config, const
   bench.begin(c.what.name);
   const benchmark::Prepared prepared = c.prepare(bench);
   if (!prepared.record) refuse();
-  benchmark::Record record{path, {}};
+  benchmark::Record record{path, force, {}};
   prepared.record(record);
   const nlohmann::ordered_json settings = {
       {"case", config.only},

@@ -20,7 +20,8 @@ namespace ptyfuse::benchmark {
 
 /// What went into a case and what came out of it.
 struct Record {
-  std::string path;  ///< of the file that is being made
+  std::string path;    ///< of the file that is being made
+  bool force = false;  ///< replaces what is there
   std::vector<io::NamedArray> arrays;
 
   template <class T>

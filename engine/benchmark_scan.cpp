@@ -46,10 +46,10 @@ struct ScanFile {
       : info(b.scan_info(b.config.patterns, b.config.patterns)),
         amplitude(b.scan_amplitude(b.config.patterns)),
         compressed(compress) {
-    write(file.path);
+    write(file.path, true);
   }
-  void write(const std::string& path) const {
-    io::ScanWriter writer(path, info, io::Domain::counts, true, compressed, true);
+  void write(const std::string& path, bool force) const {
+    io::ScanWriter writer(path, info, io::Domain::counts, true, compressed, force);
     writer.append_amplitude(amplitude);
     writer.commit();
   }
@@ -92,7 +92,7 @@ Prepared reconstruct_by(Bench& b, StitchRule rule) {
   cost.bytes += s->scan.bytes();
   return {[s] { s->run(); }, b.config.patterns, cost,
           [&b, s, rule, n](Record& record) {
-            s->scan.write(record.path + scan_ending);
+            s->scan.write(record.path + scan_ending, record.force);
             for (const io::NamedTensor& w : s->model.weights) record.add("weights/" + w.name, w.shape, w.data);
             record.add_number("inputs/normalisation", s->model.normalisation);
             record.add("inputs/weight", {n, n},
@@ -167,7 +167,7 @@ Prepared load_from(Bench& b, bool compressed) {
           b.config.patterns,
           {static_cast<double>(s->frames.size()), 2 * s->scan.bytes()},
           [&b, s](Record& r) {
-            s->scan.write(r.path + scan_ending);
+            s->scan.write(r.path + scan_ending, r.force);
             s->run();
             r.add("outputs/frames", {b.config.patterns, b.config.side_px, b.config.side_px}, s->frames);
           }};

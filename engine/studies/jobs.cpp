@@ -176,10 +176,13 @@ Settings settings_of(const ReconstructConfig& config) {
 }
 
 std::string file_fingerprint(const std::string& file_and_dataset) {
-  std::string path = file_and_dataset;
+  std::string path = file_and_dataset, dataset;
   std::error_code error;
   const size_t colon = path.rfind(':');
-  if (!std::filesystem::exists(path, error) && colon != std::string::npos) path.resize(colon);
+  if (!std::filesystem::exists(path, error) && colon != std::string::npos) {
+    dataset = path.substr(colon);
+    path.resize(colon);
+  }
   if (!std::filesystem::is_regular_file(path, error)) throw io::FileError(path, "no such file");
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (!file) throw io::FileError(path, "cannot be opened");
@@ -195,7 +198,7 @@ std::string file_fingerprint(const std::string& file_and_dataset) {
     }
   }
   if (std::ferror(file.get())) throw io::FileError(path, "cannot be read");
-  return fmt::format("{:016x}", hash);
+  return fmt::format("{:016x}{}", hash, dataset);
 }
 
 }  // namespace ptyfuse::studies

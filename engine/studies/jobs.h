@@ -62,8 +62,8 @@ inline Settings operator+(Settings a, const Settings& b) {
   return a;
 }
 
-/// A number that changes with any byte of the file that FILE[:DATASET] names, as text: what an arm's settings say of a
-/// file, whose name alone says nothing. FileError: it cannot be read.
+/// A number that changes with any byte of the file that FILE[:DATASET] names, and ":DATASET": what an arm's settings
+/// say of a file, whose name alone says nothing. FileError: it cannot be read.
 std::string file_fingerprint(const std::string& file_and_dataset);
 
 }  // namespace ptyfuse::studies

@@ -55,6 +55,9 @@ TrainConfig network(const Case& c, const StudyConfig& config, uint64_t seed) {
     t.border_activation = BorderActivation::swish;
     t.initialisation = Initialisation::glorot;
     t.probe_scale = 4;
+    // Section 5: above 10,000 groups no decay of the rate and no validation set.
+    t.schedule = Schedule::constant;
+    t.validation = 0;
   } else {
     t.schedule = Schedule::cosine;
     if (c.gridsize == 2) {  // a little better here than the probe's weight (perf/LOG.md)

@@ -52,7 +52,6 @@ Settings settings_of(const Subject& subject) {
     out.emplace_back("scan.fingerprint", file_fingerprint(subject.scan));
   for (const auto& [name, file] : {std::pair{"probe", &subject.probe}, {"truth", &subject.truth}}) {
     if (file->empty()) continue;
-    out.emplace_back(name, file->substr(file->rfind(':') == std::string::npos ? file->size() : file->rfind(':')));
     out.emplace_back(std::string(name) + ".fingerprint", file_fingerprint(*file));
   }
   out.emplace_back("crop", subject.crop);
