@@ -8,6 +8,7 @@
 #include "bin/command.h"
 #include "bin/scan_hints.h"
 #include "engine/grouping.h"
+#include "engine/metrics.h"
 #include "engine/overlap.h"
 #include "engine/probe.h"
 #include "engine/run_folder.h"
@@ -108,12 +109,7 @@ ordered_json scan_facts(io::ScanReader& scan, const RunControl& control) {
   facts["brightest_pixel"] = brightest;
   facts["all_zero_frames"] = dark;
 
-  std::array<double, 2> low{INFINITY, INFINITY}, high{-INFINITY, -INFINITY};
-  for (const auto& p : s.positions_px)
-    for (size_t a = 0; a < 2; ++a) {
-      low[a] = std::min(low[a], p[a]);
-      high[a] = std::max(high[a], p[a]);
-    }
+  const auto [low, high] = bounds_of(s.positions_px);
   facts["scan_area_px"] = {high[0] - low[0], high[1] - low[1]};
   if (s.frames > 1) {
     const std::vector<int64_t> near = nearest_neighbors(s.positions_px, 1);

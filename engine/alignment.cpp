@@ -202,22 +202,29 @@ FieldImage crop(const FieldImage& image, const Rectangle& region) {
   return out;
 }
 
+Bounds bounds_of(std::span<const std::array<double, 2>> positions_px) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  Bounds bounds{{infinity, infinity}, {-infinity, -infinity}};
+  for (const auto& position : positions_px)
+    for (size_t axis : {0, 1}) {
+      bounds.low[axis] = std::min(bounds.low[axis], position[axis]);
+      bounds.high[axis] = std::max(bounds.high[axis], position[axis]);
+    }
+  return bounds;
+}
+
 Rectangle scan_rectangle(std::span<const std::array<double, 2>> positions_px, int64_t crop_px, int64_t height,
                          int64_t width) {
   if (positions_px.empty()) throw_shape_error("scan_rectangle", "there are no positions");
-  std::array<double, 2> low = positions_px[0], high = positions_px[0];
-  for (const auto& position : positions_px) {
-    for (int axis = 0; axis < 2; ++axis) {
-      if (!(std::abs(position[axis]) < 1e15)) throw_shape_error("scan_rectangle", "a position is not finite");
-      low[axis] = std::min(low[axis], position[axis]);
-      high[axis] = std::max(high[axis], position[axis]);
-    }
-  }
-  const auto first = [&](int axis, int64_t extent) {
-    return std::clamp<int64_t>(static_cast<int64_t>(low[axis]) - crop_px / 2, 0, extent);
+  for (const auto& position : positions_px)
+    for (const double coordinate : position)
+      if (!(std::abs(coordinate) < 1e15)) throw_shape_error("scan_rectangle", "a position is not finite");
+  const Bounds bounds = bounds_of(positions_px);
+  const auto first = [&](size_t axis, int64_t extent) {
+    return std::clamp<int64_t>(static_cast<int64_t>(bounds.low[axis]) - crop_px / 2, 0, extent);
   };
-  const auto last = [&](int axis, int64_t extent) {
-    return std::clamp<int64_t>(static_cast<int64_t>(high[axis]) + crop_px / 2, 0, extent);
+  const auto last = [&](size_t axis, int64_t extent) {
+    return std::clamp<int64_t>(static_cast<int64_t>(bounds.high[axis]) + crop_px / 2, 0, extent);
   };
   return {first(0, height), last(0, height), first(1, width), last(1, width)};
 }

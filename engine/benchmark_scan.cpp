@@ -63,7 +63,8 @@ void add_object(Record& r, const io::Reconstruction& out) {
   r.add("outputs/origin_px", {2}, std::vector<int64_t>{out.origin_px[0], out.origin_px[1]});
 }
 
-Prepared reconstruct_by(Bench& b, StitchRule rule) {
+template <StitchRule rule>
+Prepared reconstruct_by(Bench& b) {
   struct State {
     ScanFile scan;
     io::Checkpoint model;
@@ -91,7 +92,7 @@ Prepared reconstruct_by(Bench& b, StitchRule rule) {
   }
   cost.bytes += s->scan.bytes();
   return {[s] { s->run(); }, b.config.patterns, cost,
-          [&b, s, rule, n](Record& record) {
+          [&b, s, n](Record& record) {
             s->scan.write(record.path + scan_ending, record.force);
             for (const io::NamedTensor& w : s->model.weights) record.add("weights/" + w.name, w.shape, w.data);
             record.add_number("inputs/normalisation", s->model.normalisation);
@@ -103,14 +104,8 @@ Prepared reconstruct_by(Bench& b, StitchRule rule) {
           }};
 }
 
-Prepared reconstruct(Bench& b) {
-  return reconstruct_by(b, StitchRule::probe);
-}
-Prepared reconstruct_crop(Bench& b) {
-  return reconstruct_by(b, StitchRule::crop);
-}
-
-Prepared stitch_by(Bench& b, StitchRule rule) {
+template <StitchRule rule>
+Prepared stitch_by(Bench& b) {
   struct State {
     std::shared_ptr<Tensor<complex64>> patches;
     std::vector<std::array<double, 2>> centres;
@@ -147,14 +142,8 @@ Prepared stitch_by(Bench& b, StitchRule rule) {
           }};
 }
 
-Prepared stitch(Bench& b) {
-  return stitch_by(b, StitchRule::probe);
-}
-Prepared stitch_crop(Bench& b) {
-  return stitch_by(b, StitchRule::crop);
-}
-
-Prepared load_from(Bench& b, bool compressed) {
+template <bool compressed>
+Prepared load_from(Bench& b) {
   struct State {
     ScanFile scan;
     std::vector<float> frames;
@@ -173,23 +162,17 @@ Prepared load_from(Bench& b, bool compressed) {
           }};
 }
 
-Prepared load(Bench& b) {
-  return load_from(b, false);
-}
-Prepared load_compressed(Bench& b) {
-  return load_from(b, true);
-}
-
 }  // namespace
 
 std::vector<Case> scan_cases() {
   using S = BenchmarkSuite;
-  return {{{"reconstruct", S::model, "scan file to stitched object, the model already in memory"}, reconstruct},
-          {{"reconstruct_crop", S::model, "the same, stitched by --stitch crop"}, reconstruct_crop},
-          {{"stitch", S::model, "1,024 patches to an object, weighted by the probe"}, stitch},
-          {{"stitch_crop", S::model, "the same by their central squares"}, stitch_crop},
-          {{"load", S::io, "counts of a scan file (uint32) to amplitudes in memory"}, load},
-          {{"load_compressed", S::io, "the same of a file with gzip"}, load_compressed}};
+  return {{{"reconstruct", S::model, "scan file to stitched object, the model already in memory"},
+           reconstruct_by<StitchRule::probe>},
+          {{"reconstruct_crop", S::model, "the same, stitched by --stitch crop"}, reconstruct_by<StitchRule::crop>},
+          {{"stitch", S::model, "1,024 patches to an object, weighted by the probe"}, stitch_by<StitchRule::probe>},
+          {{"stitch_crop", S::model, "the same by their central squares"}, stitch_by<StitchRule::crop>},
+          {{"load", S::io, "counts of a scan file (uint32) to amplitudes in memory"}, load_from<false>},
+          {{"load_compressed", S::io, "the same of a file with gzip"}, load_from<true>}};
 }
 
 }  // namespace ptyfuse::benchmark

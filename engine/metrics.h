@@ -101,6 +101,12 @@ struct Rectangle {
 };
 /// Error(shape): the region is empty or leaves the image.
 FieldImage crop(const FieldImage& image, const Rectangle& region);
+/// The least and the largest of each coordinate.
+struct Bounds {
+  std::array<double, 2> low, high;
+};
+/// Of no positions: low infinity, high minus infinity.
+Bounds bounds_of(std::span<const std::array<double, 2>> positions_px);
 /// Section 8's align_for_evaluation: rows [int(y_min) - M/2, int(y_max) + M/2) and likewise columns, M = crop_px,
 /// clamped to an image of height x width; may be empty. Error(shape): no positions, or one that is not finite.
 Rectangle scan_rectangle(std::span<const std::array<double, 2>> positions_px, int64_t crop_px, int64_t height,

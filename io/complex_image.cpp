@@ -16,18 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Location {
-  std::string file, dataset;
-};
-
-/// FILE or FILE:DATASET; a file whose own name holds a colon is found first.
-Location split(const std::string& text) {
-  std::error_code error;
-  const size_t colon = text.rfind(':');
-  if (fs::exists(text, error) || colon == std::string::npos) return {text, ""};
-  return {text.substr(0, colon), text.substr(colon + 1)};
-}
-
 /// A PNG being read. libpng reports errors by longjmp, so the functions that call it hold no C++ objects of their own.
 class PngFile {
  public:
@@ -108,8 +96,15 @@ class PngFile {
 
 }  // namespace
 
+FileAndDataset split_dataset(const std::string& file_and_dataset) {
+  std::error_code error;
+  const size_t colon = file_and_dataset.rfind(':');
+  if (fs::exists(file_and_dataset, error) || colon == std::string::npos) return {file_and_dataset, ""};
+  return {file_and_dataset.substr(0, colon), file_and_dataset.substr(colon + 1)};
+}
+
 ComplexImage read_complex_image(const std::string& file_and_dataset, const std::string& fallback) {
-  const auto [file, dataset] = split(file_and_dataset);
+  const auto [file, dataset] = split_dataset(file_and_dataset);
   const std::string bytes = first_bytes(file, "HDF5, NPZ or PNG");
   if (bytes.starts_with("\x89PNG")) {
     if (!dataset.empty()) throw FileError(file, "is a PNG, which has no dataset '" + dataset + "'");

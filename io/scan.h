@@ -91,6 +91,12 @@ class ScanWriter {
   std::unique_ptr<Impl> impl_;
 };
 
+/// FILE or FILE:DATASET, whose dataset is else empty; a file whose own name holds a colon is found first.
+struct FileAndDataset {
+  std::string file, dataset;
+};
+FileAndDataset split_dataset(const std::string& file_and_dataset);
+
 /// A complex image [H,W] or stack named FILE[:DATASET] ("probe" or "object" are the default datasets, by `fallback`);
 /// real images are taken as amplitude with phase 0. HDF5, NPZ and PNG (grey value as amplitude 0..1).
 ComplexImage read_complex_image(const std::string& file_and_dataset, const std::string& fallback);

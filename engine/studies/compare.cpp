@@ -46,9 +46,7 @@ std::vector<Input> named(const std::vector<std::string>& inputs) {
 }
 
 bool is_model(const std::string& path) {
-  std::error_code error;
-  const size_t colon = path.rfind(':');
-  if (!fs::exists(path, error) && colon != std::string::npos) return false;
+  if (!io::split_dataset(path).dataset.empty()) return false;
   const io::FileKind kind = io::file_kind(path);
   return kind == io::FileKind::folder || kind == io::FileKind::checkpoint;
 }
@@ -71,10 +69,6 @@ io::Reconstruction object_of(const ArmContext& context, const Input& input, cons
   return other;
 }
 
-io::NpzArray array(const std::string& key, const FieldImage& image) {
-  return {key, {image.height, image.width}, std::vector<std::complex<float>>(image.data.begin(), image.data.end())};
-}
-
 ArmOutcome run(const ArmContext& context, const Input& input, const StudyConfig& config) {
   const io::Reconstruction object = object_of(context, input, config.scan);
   EvaluationConfig evaluation;
@@ -90,7 +84,7 @@ ArmOutcome run(const ArmContext& context, const Input& input, const StudyConfig&
           {"reconstruct_s", object.seconds},
           {"computation_time_s", e.seconds}},
          e);
-  const std::array arrays{array("reconstruction", as_it_lies.reconstruction), array("truth", as_it_lies.truth)};
+  const std::array arrays{npz_array("reconstruction", as_it_lies.reconstruction), npz_array("truth", as_it_lies.truth)};
   io::write_npz(context.product("_unregistered.npz"), arrays, true);
   return out;
 }
@@ -156,7 +150,7 @@ void write_arrays(const std::string& path, const std::vector<io::ArmResult>& arm
     }
     arrays.push_back({name + "_amplitude", {image.height, image.width}, std::move(amplitude)});
     arrays.push_back({name + "_phase", {image.height, image.width}, std::move(phase)});
-    arrays.push_back(array(name + "_complex", image));
+    arrays.push_back(npz_array(name + "_complex", image));
   };
   for (const io::ArmResult& arm : arms) {
     const std::string npz = folder + "/arms/" + arm.arm + ending;

@@ -30,13 +30,10 @@ std::vector<int64_t> amounts(const StudyConfig& config) {
 }
 
 SimulatedPair scans(const StudyConfig& config) {
-  SimulatedPair pair;
-  pair.train = make_subject(config).simulation;
-  pair.train.patterns = most_patterns(config);
-  pair.test = pair.train;
+  SimulateConfig scan = make_subject(config).simulation;
+  scan.patterns = most_patterns(config);
+  SimulatedPair pair = two_objects(scan);
   pair.test.patterns = std::min<int64_t>(512, most_patterns(config));
-  pair.test.object_seed = pair.train.object_seed + 1;
-  pair.test.seed = pair.train.seed + 1;
   return pair;
 }
 
@@ -80,15 +77,8 @@ StudyReport report(const std::vector<io::ArmResult>& arms) {
   io::Figure figure("Quality over the amount of training data");
   for (const auto& [key, title] : {std::pair{"phase_ssim", "SSIM of the phase"}, {"contrast", "Contrast"}}) {
     io::CurvePanel panel{.title = title, .x_label = "training patterns", .y_label = key, .log_x = true};
-    for (const char* method : {"pinn", "supervised"}) {
-      io::Curve curve{.label = method};
-      for (const SeedGroup& group : groups) {
-        if (group.label("method") != method) continue;
-        curve.x.push_back(group.number("training_patterns"));
-        curve.y.push_back(group.mean(key));
-      }
-      panel.curves.push_back(std::move(curve));
-    }
+    for (const char* method : {"pinn", "supervised"})
+      panel.curves.push_back(method_curve(groups, method, "training_patterns", key));
     figure.add(std::move(panel));
   }
   out.figures.push_back({"data.png", "Quality on another object over the number of training patterns.", figure});

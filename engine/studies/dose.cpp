@@ -21,8 +21,7 @@ std::vector<double> doses(const StudyConfig& config) {
 }
 
 SimulatedPair scans(double photons, const StudyConfig& config) {
-  SimulatedPair pair;
-  SimulateConfig& s = pair.train;
+  SimulateConfig s;
   s.photons = photons;
   if (config.as_published) {  // the paper's notebook
     s.gridsize = 2;
@@ -30,7 +29,6 @@ SimulatedPair scans(double photons, const StudyConfig& config) {
     s.images = config.quick ? 1 : 2;
     s.probe_scale = 10;
   } else {  // its script
-    pair.raised_lines = true;
     s.scan = ScanKind::random;
     s.size_px = 128;
     s.margin_px = 15;
@@ -38,9 +36,8 @@ SimulatedPair scans(double photons, const StudyConfig& config) {
   }
   if (config.size_px > 0) s.size_px = config.size_px;
   if (config.patterns > 0) s.patterns = config.patterns;
-  pair.test = s;
-  pair.test.object_seed = s.object_seed + 1;
-  pair.test.seed = s.seed + 1;
+  SimulatedPair pair = two_objects(s);
+  pair.raised_lines = !config.as_published;
   if (config.as_published)
     pair.test.step_px = 10;
   else
@@ -73,10 +70,7 @@ TrainConfig network(bool nll, const StudyConfig& config, uint64_t seed) {
     t.batch = 4;
     if (config.as_published) t.groups = 500;
   }
-  if (config.epochs > 0) t.epochs = config.epochs;
-  if (config.groups > 0) t.groups = config.groups;
-  if (config.batch > 0) t.batch = config.batch;
-  if (config.filters_scale > 0) t.filters_scale = config.filters_scale;
+  take_given(config, t);
   return t;
 }
 
@@ -109,13 +103,9 @@ const SeedGroup* find(const std::vector<SeedGroup>& groups, const char* loss, do
 }
 
 io::Curve over_dose(const std::vector<SeedGroup>& groups, const char* loss, const char* figure) {
-  io::Curve curve{.label = loss};
-  for (const SeedGroup& group : groups) {
-    if (group.label("loss") != loss) continue;
-    curve.x.push_back(group.number("photons"));
-    curve.y.push_back(group.mean(figure));
-  }
-  return curve;
+  return curve_over(
+      groups, loss, [&](const SeedGroup& group) { return group.label("loss") == loss; },
+      [](const SeedGroup& group) { return group.number("photons"); }, figure);
 }
 
 /// The dose at which a curve first reaches a level, between its points along the dose's logarithm; NaN where it does

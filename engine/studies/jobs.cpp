@@ -17,7 +17,7 @@
 #include "engine/train_options.h"
 #include "engine/trainer.h"
 #include "io/file_error.h"
-#include "io/npz.h"
+#include "io/scan.h"
 #include "kernels/device/error.h"
 
 namespace ptyfuse::studies {
@@ -41,17 +41,14 @@ io::Reconstruction sweeps(const ArmContext& context, const RefineConfig& config,
   return out;
 }
 
-io::Cell cell(const Measure& measure) {
-  return measure.value ? io::Cell(*measure.value) : io::Cell();
-}
-
-io::NpzArray array(std::string key, const FieldImage& image) {
-  return {std::move(key),
-          {image.height, image.width},
-          std::vector<std::complex<float>>(image.data.begin(), image.data.end())};
-}
-
 }  // namespace
+
+void take_given(const StudyConfig& config, TrainConfig& network) {
+  if (config.epochs > 0) network.epochs = config.epochs;
+  if (config.groups > 0) network.groups = config.groups;
+  if (config.batch > 0) network.batch = config.batch;
+  if (config.filters_scale > 0) network.filters_scale = config.filters_scale;
+}
 
 Training train(const ArmContext& context, const TrainConfig& config, const ScanOpener& open) {
   TrainConfig quiet = config;
@@ -131,10 +128,11 @@ io::Row metric_cells(const Evaluation& evaluation) {
   io::Row row;
   for (const auto& [channel, metrics] :
        {std::pair{"amplitude_", &evaluation.comparison.amplitude}, std::pair{"phase_", &evaluation.comparison.phase}})
-    for (const auto& [name, figure] : figures) row.emplace_back(std::string(channel) + name, cell(metrics->*figure));
-  row.emplace_back("complex_correlation", cell(evaluation.comparison.complex_correlation));
-  row.emplace_back("contrast", cell(evaluation.comparison.contrast));
-  row.emplace_back("residual", cell(evaluation.residual));
+    for (const auto& [name, figure] : figures)
+      row.emplace_back(std::string(channel) + name, cell((metrics->*figure).value));
+  row.emplace_back("complex_correlation", cell(evaluation.comparison.complex_correlation.value));
+  row.emplace_back("contrast", cell(evaluation.comparison.contrast.value));
+  row.emplace_back("residual", cell(evaluation.residual.value));
   row.emplace_back("uncovered", evaluation.uncovered);
   row.emplace_back("height_px", static_cast<double>(evaluation.truth.height));
   row.emplace_back("width_px", static_cast<double>(evaluation.truth.width));
@@ -145,6 +143,12 @@ io::Row metric_cells(const Evaluation& evaluation) {
   return row;
 }
 
+io::NpzArray npz_array(std::string key, const FieldImage& image) {
+  return {std::move(key),
+          {image.height, image.width},
+          std::vector<std::complex<float>>(image.data.begin(), image.data.end())};
+}
+
 void record(const ArmContext& context, ArmOutcome& outcome, io::Row labels, const Evaluation& evaluation,
             const std::string& suffix) {
   const io::Row metrics = metric_cells(evaluation);
@@ -152,8 +156,9 @@ void record(const ArmContext& context, ArmOutcome& outcome, io::Row labels, cons
   outcome.rows.push_back(std::move(labels));
   outcome.curves.emplace_back("amplitude_frc" + suffix, evaluation.comparison.amplitude.frc);
   outcome.curves.emplace_back("phase_frc" + suffix, evaluation.comparison.phase.frc);
-  const std::array arrays{array("truth", evaluation.truth),
-                          array("reconstruction", align_complex(evaluation.reconstruction, evaluation.truth, true))};
+  const std::array arrays{
+      npz_array("truth", evaluation.truth),
+      npz_array("reconstruction", align_complex(evaluation.reconstruction, evaluation.truth, true))};
   io::write_npz(context.product(suffix + ".npz"), arrays, true);
   evaluation_page(context.arm + suffix, evaluation).write_png(context.product(suffix + ".png"), true);
 }
@@ -176,13 +181,8 @@ Settings settings_of(const ReconstructConfig& config) {
 }
 
 std::string file_fingerprint(const std::string& file_and_dataset) {
-  std::string path = file_and_dataset, dataset;
+  const auto [path, dataset] = io::split_dataset(file_and_dataset);
   std::error_code error;
-  const size_t colon = path.rfind(':');
-  if (!std::filesystem::exists(path, error) && colon != std::string::npos) {
-    dataset = path.substr(colon);
-    path.resize(colon);
-  }
   if (!std::filesystem::is_regular_file(path, error)) throw io::FileError(path, "no such file");
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (!file) throw io::FileError(path, "cannot be opened");
@@ -198,7 +198,7 @@ std::string file_fingerprint(const std::string& file_and_dataset) {
     }
   }
   if (std::ferror(file.get())) throw io::FileError(path, "cannot be read");
-  return fmt::format("{:016x}{}", hash, dataset);
+  return fmt::format("{:016x}{}", hash, dataset.empty() ? "" : ":" + dataset);
 }
 
 }  // namespace ptyfuse::studies

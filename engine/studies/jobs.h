@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,11 +11,15 @@
 #include "engine/refine.h"
 #include "engine/studies/study.h"
 #include "io/checkpoint.h"
+#include "io/npz.h"
 
 // What arms are made of: train, reconstruct, refine, compare; in this process, from values to values.
 namespace ptyfuse::studies {
 
 using ScanOpener = std::function<std::unique_ptr<io::ScanReader>()>;
+
+/// Epochs, groups, batch and width as the user gave them, where given.
+void take_given(const StudyConfig& config, TrainConfig& network);
 
 /// A network trained on a scan.
 struct Training {
@@ -44,6 +49,13 @@ Evaluation evaluate_widened(const io::Reconstruction& reconstruction, const io::
 /// Every figure of an evaluation as cells: amplitude_ssim, phase_ssim, ..., contrast, residual, uncovered, height_px,
 /// width_px; undefined ones are empty.
 io::Row metric_cells(const Evaluation& evaluation);
+
+/// Empty where there is no figure.
+inline io::Cell cell(const std::optional<double>& figure) {
+  return figure ? io::Cell(*figure) : io::Cell();
+}
+/// [H,W] complex64.
+io::NpzArray npz_array(std::string key, const FieldImage& image);
 
 /// A row of `labels` and metrics, the FRC curves (amplitude_frc, phase_frc, each with `suffix`) and, as products of the
 /// arm, NAME + suffix + .npz with the compared region: `truth` and `reconstruction` (fitted to the truth by a global

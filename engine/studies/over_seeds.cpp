@@ -64,4 +64,23 @@ std::vector<SeedGroup> over_seeds(const std::vector<io::ArmResult>& arms, const 
   return out;
 }
 
+io::Curve curve_over(const std::vector<SeedGroup>& groups, const std::string& label,
+                     const std::function<bool(const SeedGroup&)>& chosen,
+                     const std::function<double(const SeedGroup&)>& x, const std::string& figure) {
+  io::Curve curve{.label = label};
+  for (const SeedGroup& group : groups) {
+    if (!chosen(group)) continue;
+    curve.x.push_back(x(group));
+    curve.y.push_back(group.mean(figure));
+  }
+  return curve;
+}
+
+io::Curve method_curve(const std::vector<SeedGroup>& groups, const std::string& method, const std::string& x_label,
+                       const std::string& figure) {
+  return curve_over(
+      groups, method, [&](const SeedGroup& group) { return group.label("method") == method; },
+      [&](const SeedGroup& group) { return group.number(x_label); }, figure);
+}
+
 }  // namespace ptyfuse::studies

@@ -1,7 +1,9 @@
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "io/figure.h"
 #include "io/study_files.h"
 
 namespace ptyfuse::studies {
@@ -32,5 +34,13 @@ class SeedGroup {
 
 /// Groups in the order in which they first come.
 std::vector<SeedGroup> over_seeds(const std::vector<io::ArmResult>& arms, const std::vector<std::string>& labels);
+
+/// The mean of a figure in each of the groups that are `chosen`, over x of the group.
+io::Curve curve_over(const std::vector<SeedGroup>& groups, const std::string& label,
+                     const std::function<bool(const SeedGroup&)>& chosen,
+                     const std::function<double(const SeedGroup&)>& x, const std::string& figure);
+/// The same of the groups of a method, over a label that is a number.
+io::Curve method_curve(const std::vector<SeedGroup>& groups, const std::string& method, const std::string& x_label,
+                       const std::string& figure);
 
 }  // namespace ptyfuse::studies

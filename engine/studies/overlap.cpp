@@ -19,15 +19,6 @@ std::vector<int64_t> shares(const StudyConfig& config) {
   return {1, 2, 4, 8, 16, 32};
 }
 
-SimulatedPair scans(const StudyConfig& config) {
-  SimulatedPair pair;
-  pair.train = make_subject(config).simulation;
-  pair.test = pair.train;
-  pair.test.object_seed = pair.train.object_seed + 1;
-  pair.test.seed = pair.train.seed + 1;
-  return pair;
-}
-
 /// Diameter of the disc with the probe's effective area, (sum |P|^2)^2 / sum |P|^4.
 double probe_diameter_px(const io::ComplexImage& probe) {
   double power = 0, squares = 0;
@@ -37,10 +28,6 @@ double probe_diameter_px(const io::ComplexImage& probe) {
     squares += p * p;
   }
   return 2 * std::sqrt(power * power / squares / std::numbers::pi);
-}
-
-io::Cell cell(const io::MetricValue& value) {
-  return value.value ? io::Cell(*value.value) : io::Cell();
 }
 
 ArmOutcome run(const ArmContext& context, const SimulatedPair& pair, const TrainConfig& config, int64_t share) {
@@ -65,7 +52,7 @@ ArmOutcome run(const ArmContext& context, const SimulatedPair& pair, const Train
           {"share", static_cast<double>(share)},
           {"patterns", static_cast<double>(used)},
           {"seed", static_cast<double>(config.seed)},
-          {"metric_1_group_based_avg", cell(metrics.metric_1)},
+          {"metric_1_group_based_avg", cell(metrics.metric_1.value)},
           {"metric_2_image_based_avg", metrics.metric_2},
           {"metric_3_group_to_group_avg", metrics.metric_3},
           {"geometry_acceptance_bound", metrics.geometry_acceptance_bound},
@@ -96,13 +83,10 @@ StudyReport report(const std::vector<io::ArmResult>& arms) {
     io::CurvePanel panel{
         .title = title, .x_label = "metric 2: mean overlap with the 6 nearest patterns", .y_label = key};
     for (const double gridsize : {1, 2}) {
-      io::Curve curve{.label = fmt::format("gridsize {:.0f}", gridsize)};
-      for (const SeedGroup& group : groups) {
-        if (group.number("gridsize") != gridsize) continue;
-        curve.x.push_back(group.mean("metric_2_image_based_avg"));
-        curve.y.push_back(group.mean(key));
-      }
-      panel.curves.push_back(std::move(curve));
+      panel.curves.push_back(curve_over(
+          groups, fmt::format("gridsize {:.0f}", gridsize),
+          [&](const SeedGroup& group) { return group.number("gridsize") == gridsize; },
+          [](const SeedGroup& group) { return group.mean("metric_2_image_based_avg"); }, key));
     }
     figure.add(std::move(panel));
   }
@@ -116,7 +100,7 @@ Study make_overlap(const StudyConfig& config) {
   Study study;
   study.name = "overlap";
   study.title = fmt::format("Quality over overlap{}", config.quick ? ", quick" : "");
-  const SimulatedPair pair = scans(config);
+  const SimulatedPair pair = two_objects(make_subject(config).simulation);
   const TrainConfig typical = subject_network(config, 0);
   study.notes.push_back(fmt::format(
       "Random scans of {} patterns and the first 1/2, 1/4, ... of them, over two different objects: one to train, one "

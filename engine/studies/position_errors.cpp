@@ -9,9 +9,6 @@
 namespace ptyfuse::studies {
 namespace {
 
-constexpr int64_t flat_sweeps = 20;
-constexpr const char* flat = "iteration from flat";
-
 std::vector<double> errors_px(const StudyConfig& config) {
   if (config.quick) return {0, 1, 4};
   return {0, 0.25, 0.5, 1, 2, 4};
@@ -68,15 +65,8 @@ StudyReport report(const std::vector<io::ArmResult>& arms) {
   io::Figure figure("Contrast over the positions' error");
   io::CurvePanel panel{
       .title = "Contrast", .x_label = "position error [px rms, each coordinate]", .y_label = "contrast"};
-  for (const std::string& method : {std::string(flat), network_name(1), network_name(2)}) {
-    io::Curve curve{.label = method};
-    for (const SeedGroup& group : groups) {
-      if (group.label("method") != method) continue;
-      curve.x.push_back(group.number("position_error_px"));
-      curve.y.push_back(group.mean("contrast"));
-    }
-    panel.curves.push_back(std::move(curve));
-  }
+  for (const std::string& method : {std::string(flat), network_name(1), network_name(2)})
+    panel.curves.push_back(method_curve(groups, method, "position_error_px", "contrast"));
   figure.add(std::move(panel));
   out.figures.push_back({"positions.png", "Contrast over the positions' error.", figure});
   return out;

@@ -81,16 +81,11 @@ StudyReport report(const std::vector<io::ArmResult>& arms) {
   for (const auto& [fault, label] : {std::pair{Fault::defocus, "defocus [rad at the rms frequency]"},
                                      {Fault::amplitude, "relative amplitude error, rms"}}) {
     io::CurvePanel panel{.title = name_of(fault), .x_label = label, .y_label = "contrast"};
-    for (const char* method : {network_alone, polished, mended}) {
-      io::Curve curve{.label = method};
-      for (const SeedGroup& group : groups) {
-        const bool ours = group.label("error") == name_of(fault) || group.label("error") == name_of(Fault::none);
-        if (!ours || group.label("method") != method) continue;
-        curve.x.push_back(group.number("size"));
-        curve.y.push_back(group.mean("contrast"));
-      }
-      panel.curves.push_back(std::move(curve));
-    }
+    std::vector<SeedGroup> ours;
+    for (const SeedGroup& group : groups)
+      if (group.label("error") == name_of(fault) || group.label("error") == name_of(Fault::none)) ours.push_back(group);
+    for (const char* method : {network_alone, polished, mended})
+      panel.curves.push_back(method_curve(ours, method, "size", "contrast"));
     figure.add(std::move(panel));
   }
   out.figures.push_back({"probe.png", "Contrast over the probe's error.", figure});

@@ -25,17 +25,15 @@ constexpr Case cases[] = {{"gs1_ideal", 1, false, .6202, 60.67, .18536, 23},
 constexpr double test_step_px = 10;
 
 SimulatedPair scans(const Case& c, const StudyConfig& config) {
-  SimulatedPair pair;
-  pair.train.gridsize = c.gridsize;
-  pair.train.images = config.quick ? 1 : 2;
-  if (config.size_px > 0) pair.train.size_px = config.size_px;
+  SimulateConfig scan;
+  scan.gridsize = c.gridsize;
+  scan.images = config.quick ? 1 : 2;
+  if (config.size_px > 0) scan.size_px = config.size_px;
   if (c.experimental) {
-    pair.train.probe = config.probe;
-    pair.train.probe_pipeline = config.probe_pipeline;
+    scan.probe = config.probe;
+    scan.probe_pipeline = config.probe_pipeline;
   }
-  pair.test = pair.train;
-  pair.test.object_seed = pair.train.object_seed + 1;
-  pair.test.seed = pair.train.seed + 1;
+  SimulatedPair pair = two_objects(scan);
   pair.test.step_px = test_step_px;
   return pair;
 }
@@ -72,10 +70,7 @@ TrainConfig network(const Case& c, const StudyConfig& config, uint64_t seed) {
     t.epochs = 4;
     t.batch = 4;
   }
-  if (config.epochs > 0) t.epochs = config.epochs;
-  if (config.groups > 0) t.groups = config.groups;
-  if (config.batch > 0) t.batch = config.batch;
-  if (config.filters_scale > 0) t.filters_scale = config.filters_scale;
+  take_given(config, t);
   return t;
 }
 
@@ -92,12 +87,7 @@ ReconstructConfig stitching(const StudyConfig& config) {
 /// Section 9's region: the tiles of test_step_px round the groups' centres, 2 px off each side.
 Rectangle tiles(const io::Reconstruction& object) {
   constexpr double half = test_step_px / 2, trim = 2;
-  std::array<double, 2> low = object.positions_px.front(), high = low;
-  for (const auto& p : object.positions_px)
-    for (size_t axis : {0, 1}) {
-      low[axis] = std::min(low[axis], p[axis]);
-      high[axis] = std::max(high[axis], p[axis]);
-    }
+  const auto [low, high] = bounds_of(object.positions_px);
   return {static_cast<int64_t>(low[0] - half + trim), static_cast<int64_t>(high[0] + half - trim),
           static_cast<int64_t>(low[1] - half + trim), static_cast<int64_t>(high[1] + half - trim)};
 }

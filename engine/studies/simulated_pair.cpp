@@ -48,6 +48,13 @@ Settings settings_of(const SimulateConfig& config, const std::string& prefix) {
   return out;
 }
 
+SimulatedPair two_objects(const SimulateConfig& train) {
+  SimulatedPair pair{.train = train, .test = train};
+  pair.test.object_seed = train.object_seed + 1;
+  pair.test.seed = train.seed + 1;
+  return pair;
+}
+
 Settings settings_of(const SimulatedPair& pair) {
   Settings out = settings_of(pair.train, "simulate.train") + settings_of(pair.test, "simulate.test");
   if (pair.raised_lines) out.emplace_back("simulate.raised-lines", "true");

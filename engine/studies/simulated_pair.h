@@ -11,6 +11,8 @@ struct SimulatedPair {
   SimulateConfig train, test;  ///< test.intensity_scale is taken from the training scan
   bool raised_lines = false;   ///< objects .5 + A/max of 130 lines (section 9's dose script) instead of train.object's
 };
+/// The scan, and one alike of another object, with other noise and, where they are drawn, other positions.
+SimulatedPair two_objects(const SimulateConfig& train);
 Settings settings_of(const SimulatedPair& pair);
 
 struct PairFiles {

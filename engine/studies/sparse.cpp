@@ -11,8 +11,7 @@
 namespace ptyfuse::studies {
 namespace {
 
-constexpr int64_t flat_sweeps = 20;
-constexpr const char *flat = "iteration from flat", *network_alone = "network", *both = "network + sweeps";
+constexpr const char *network_alone = "network", *both = "network + sweeps";
 
 std::vector<int64_t> steps(const StudyConfig& config) {
   if (config.quick) return {1, 4, 16};
@@ -66,13 +65,9 @@ ArmOutcome run_network(const ArmContext& context, const Subject& subject, int64_
 }
 
 io::Curve over_frames(const std::vector<SeedGroup>& groups, const char* method, const char* figure) {
-  io::Curve curve{.label = method};
-  for (const SeedGroup& group : groups) {
-    if (group.label("method") != method) continue;
-    curve.x.push_back(group.mean("frames"));
-    curve.y.push_back(group.mean(figure));
-  }
-  return curve;
+  return curve_over(
+      groups, method, [&](const SeedGroup& group) { return group.label("method") == method; },
+      [](const SeedGroup& group) { return group.mean("frames"); }, figure);
 }
 
 /// The best method by contrast, frame count by frame count.

@@ -85,23 +85,18 @@ TrainConfig subject_network(const StudyConfig& config, uint64_t seed) {
   t.gridsize = 1;
   t.seed = seed;
   t.schedule = Schedule::cosine;
-  t.filters_scale = config.filters_scale > 0 ? config.filters_scale : config.quick ? 0.5 : 1;
-  t.batch = config.batch > 0 ? config.batch : 4;
-  t.epochs = config.epochs > 0 ? config.epochs : config.quick ? 8 : 20;
-  t.groups = config.groups;
+  t.filters_scale = config.quick ? 0.5 : 1;
+  t.batch = 4;
+  t.epochs = config.quick ? 8 : 20;
+  take_given(config, t);
   return t;
 }
 
 Rectangle inner_region(const std::vector<std::array<double, 2>>& positions_px) {
-  std::array<double, 2> low = positions_px.front(), high = low;
-  for (const auto& p : positions_px)
-    for (size_t axis : {0, 1}) {
-      low[axis] = std::min(low[axis], p[axis]);
-      high[axis] = std::max(high[axis], p[axis]);
-    }
-  const auto inset = [&](size_t axis) { return (high[axis] - low[axis]) / 8; };
-  return {static_cast<int64_t>(low[0] + inset(0)), static_cast<int64_t>(high[0] - inset(0)) + 1,
-          static_cast<int64_t>(low[1] + inset(1)), static_cast<int64_t>(high[1] - inset(1)) + 1};
+  const Bounds b = bounds_of(positions_px);
+  const auto inset = [&](size_t axis) { return (b.high[axis] - b.low[axis]) / 8; };
+  return {static_cast<int64_t>(b.low[0] + inset(0)), static_cast<int64_t>(b.high[0] - inset(0)) + 1,
+          static_cast<int64_t>(b.low[1] + inset(1)), static_cast<int64_t>(b.high[1] - inset(1)) + 1};
 }
 
 }  // namespace ptyfuse::studies

@@ -35,6 +35,10 @@ PreparedSubject prepare(const ArmContext& context, const Subject& subject);
 /// A network for a subject: gridsize 1, small batches, cosine; as config's own settings say otherwise.
 TrainConfig subject_network(const StudyConfig& config, uint64_t seed);
 
+/// Iteration from a flat object, as studies compare it with networks.
+inline constexpr int64_t flat_sweeps = 20;
+inline constexpr const char* flat = "iteration from flat";
+
 /// The rectangle that positions span less an eighth of its sides at each end: where also a few of them reach.
 Rectangle inner_region(const std::vector<std::array<double, 2>>& positions_px);
 
