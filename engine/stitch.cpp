@@ -7,6 +7,7 @@
 #include <string>
 
 #include "kernels/device/error.h"
+#include "kernels/device/huge_pages.h"
 
 namespace ptyfuse {
 namespace {
@@ -94,8 +95,17 @@ void Stitcher::begin(Stream& stream, CanvasOnDevice on_device) {
   host_weighted_.clear();
   host_weight_sum_.clear();
   if (band_count() == 1) return;
-  host_weighted_.resize(static_cast<size_t>(height_ * width_));
-  host_weight_sum_.resize(static_cast<size_t>(height_ * width_));
+  take_host_canvas();
+}
+
+void Stitcher::take_host_canvas() {
+  const auto pixels = static_cast<size_t>(height_ * width_);
+  host_weighted_.reserve(pixels);
+  host_weight_sum_.reserve(pixels);
+  prefer_huge_pages(host_weighted_.data(), height_ * width_ * static_cast<int64_t>(sizeof(complex64)));
+  prefer_huge_pages(host_weight_sum_.data(), height_ * width_ * static_cast<int64_t>(sizeof(float)));
+  host_weighted_.resize(pixels);
+  host_weight_sum_.resize(pixels);
 }
 
 void Stitcher::take_memory(CanvasOnDevice on_device) {
@@ -171,8 +181,7 @@ void Stitcher::add(Stream& stream, TensorView<const complex64> patches,
 }
 
 void Stitcher::finish(Stream& stream, io::Reconstruction& out) {
-  host_weighted_.resize(static_cast<size_t>(height_ * width_));
-  host_weight_sum_.resize(static_cast<size_t>(height_ * width_));
+  take_host_canvas();
   const int64_t first = loaded_;
   for (int64_t i = 0; i < band_count(); ++i) {
     if (i > 0) load(stream, (first + i) % band_count());

@@ -41,6 +41,7 @@ class Stitcher {
 
  private:
   void take_memory(CanvasOnDevice on_device);
+  void take_host_canvas();
   int64_t least_rows() const { return std::min(height_, crop_side_ + 1); }
   int64_t band_count() const { return (height_ + band_rows() - 1) / band_rows(); }
   /// A band from the host's canvas to the device; the band on the device to the host's canvas; its rows on the device.

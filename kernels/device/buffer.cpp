@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernels/device/device_state.h"
+#include "kernels/device/huge_pages.h"
 #ifdef PTYFUSE_CUDA
 #include "kernels/device/gpu.h"
 #endif
@@ -19,9 +20,12 @@ std::string human(int64_t bytes) {
 // Aligned to 64 bytes; null when it is not to be had.
 void* allocate(const Device& device, int64_t bytes, [[maybe_unused]] const std::string& name) {
   switch (device.kind()) {
-    case DeviceKind::cpu:
+    case DeviceKind::cpu: {
       // Zero-sized tails are never read: aligned_alloc wants a multiple of the alignment.
-      return std::aligned_alloc(64, (static_cast<size_t>(bytes) + 63) / 64 * 64);
+      void* memory = std::aligned_alloc(64, (static_cast<size_t>(bytes) + 63) / 64 * 64);
+      if (memory != nullptr) prefer_huge_pages(memory, bytes);
+      return memory;
+    }
 #ifdef PTYFUSE_CUDA
     case DeviceKind::cuda:
       return gpu::allocate(device.index(), bytes, name);
