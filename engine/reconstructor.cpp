@@ -152,6 +152,13 @@ struct Reconstructor::Impl {
     }
   };
 
+  // The stage of the pass before where that was as large: pinned memory is slow to come by.
+  std::unique_ptr<FrameStage> make_stage(int64_t batch) {
+    if (spare_stage && spare_stage_batch == batch) return std::move(spare_stage);
+    spare_stage.reset();
+    return std::make_unique<FrameStage>(device, network.config(), batch);
+  }
+
   // All memory of the device that a pass takes. What comes first gives way last: the canvas stays whole as long as a
   // batch of one group fits beside it.
   void take_memory(Pass& pass, Stitcher& stitcher, const RunControl& control) {
@@ -162,7 +169,7 @@ struct Reconstructor::Impl {
     for (const CanvasOnDevice canvas : {CanvasOnDevice::whole, CanvasOnDevice::band})
       for (pass.batch = wanted; pass.batch > 0; pass.batch /= 2) try {
           for (const int64_t size : pass.batch_sizes()) graph(size);
-          pass.stage = std::make_unique<FrameStage>(device, network.config(), pass.batch);
+          pass.stage = make_stage(pass.batch);
           stitcher.begin(stream, canvas);
           if (pass.batch < wanted)
             control.say(fmt::format("the device's memory holds batches of {} groups, not {}", pass.batch, wanted));
@@ -174,6 +181,7 @@ struct Reconstructor::Impl {
           if (e.kind() != ErrorKind::memory) throw;
           why = e.what();
           pass.stage.reset();
+          spare_stage.reset();
           graphs.clear();
         }
     const std::optional<int64_t> needed = memory_needed_bytes(device, [&](const Device& on) {
@@ -256,6 +264,8 @@ struct Reconstructor::Impl {
       }
       append_image(stitcher, out);
     }
+    spare_stage = std::move(pass.stage);
+    spare_stage_batch = pass.batch;
     out.pattern_count = static_cast<int64_t>(loader.frames().size());
     out.positions_px = groups.centre_px;
     out.pixel_size_m = info.pixel_size_m;
@@ -342,6 +352,8 @@ struct Reconstructor::Impl {
   UNet network;
   Tensor<float> parameters, weight;
   std::map<int64_t, InferenceGraph> graphs;
+  std::unique_ptr<FrameStage> spare_stage;
+  int64_t spare_stage_batch = 0;
 };
 
 Reconstructor::Reconstructor(const Device& device, const io::Checkpoint& model, const ReconstructConfig& config)
@@ -377,7 +389,10 @@ io::Reconstruction Reconstructor::run(const std::function<std::unique_ptr<io::Sc
   const auto scale = static_cast<float>(std::exp(impl_->log_scale));  // from normalised units to counts
   if (!impl_->supervised)
     for (auto& p : out.probe.data) p *= scale;
-  if (impl_->device.memory_limit_bytes() > 0) impl_->graphs.clear();  // the sweeps need the memory
+  if (impl_->device.memory_limit_bytes() > 0) {  // the sweeps need the memory
+    impl_->graphs.clear();
+    impl_->spare_stage.reset();
+  }
   impl_->polish(open_scan, out, control);
   return out;
 }

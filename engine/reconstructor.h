@@ -30,7 +30,10 @@ struct ReconstructConfig {
 /// The settings of `reconstruct`, bound to `config`.
 OptionTable reconstruct_options(ReconstructConfig& config);
 
-/// A trained model, ready to reconstruct any number of scans. Not thread-safe; any number may live in one process.
+/// A trained model, ready to reconstruct any number of scans one after another: weights, planned networks and their
+/// memory on the device stay from scan to scan (under a limit of the device's memory the weights alone), and each
+/// object has the bits that a reconstructor of its own would give. A scan that fails leaves it as it was. Not
+/// thread-safe; any number may live in one process.
 class Reconstructor {
  public:
   /// Error(shape): the checkpoint does not fit its own configuration.

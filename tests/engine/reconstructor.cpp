@@ -157,6 +157,48 @@ TEST(reconstructor, leaves_r_out_where_the_object_does_not_fit) {
   EXPECT_EQ(found.residual.empty(), notices.find("R is left out: ") != std::string::npos) << notices;
 }
 
+// Also a scan that fails, or is of another size, on the way.
+TEST(reconstructor, gives_one_scan_after_another_the_bits_of_each_alone) {
+  const io::Checkpoint model = untrained_model();
+  ReconstructConfig config;
+  config.batch = 8;
+  const Device device = tests::test_device();
+  const auto scan_of = [](int64_t frames, uint64_t seed, double step_px) {
+    return [=] { return tests::small_scan(frames, 64, seed, step_px); };
+  };
+  const auto other_probe = [] {
+    const std::unique_ptr<io::ScanReader> scan = tests::small_scan(9, 64, 1);
+    io::ScanInfo info = scan->info();
+    for (auto& p : info.probe.data) p *= 2.0F;
+    std::vector<float> amplitude(static_cast<size_t>(9 * 64 * 64));
+    scan->read_amplitude(0, 9, amplitude);
+    return io::scan_from_memory(std::move(info), std::move(amplitude));
+  };
+  const std::function<std::unique_ptr<io::ScanReader>()> scans[] = {scan_of(9, 1, 3), scan_of(20, 2, 5),
+                                                                    scan_of(5, 3, 2), other_probe, scan_of(9, 1, 3)};
+  Reconstructor several(device, model, config);
+  std::vector<int64_t> memory;
+  for (const auto& scan : scans) {
+    SCOPED_TRACE(memory.size());
+    const io::Reconstruction found = several.run(scan, {});
+    memory.push_back(device.memory_in_use_bytes());
+    const io::Reconstruction alone = Reconstructor(device, model, config).run(scan, {});
+    EXPECT_EQ(found.object.data, alone.object.data);
+    EXPECT_EQ(found.weight, alone.weight);
+    EXPECT_EQ(found.probe.data, alone.probe.data);
+    EXPECT_EQ(found.residual, alone.residual);
+
+    EXPECT_NE(tests::error_message([&] {
+                several.run([] { return tests::small_scan(4, 128, 1); }, {});
+              }).find("patterns of 128 pixels, but the model was trained on 64"),
+              std::string::npos);
+    RunControl stop;
+    stop.cancelled = [] { return true; };
+    EXPECT_THROW(several.run(scan, stop), Error);
+  }
+  EXPECT_EQ(memory.back(), memory.front());
+}
+
 TEST(reconstructor, stops_before_the_polish_without_a_result) {
   RunControl control;
   control.cancelled = [] { return true; };
