@@ -55,7 +55,7 @@ class ConvertCommand : public Command {
   }
   int run() override {
     check_outputs({output_}, force_);
-    StoppableScan scan(io::open_scan(input_, hints_), make_control());
+    StoppableScan scan(open_scan(input_, hints_), make_control());
     const io::ScanInfo& info = scan.info();
     const bool is_npz = info.format == "ptychopinn-npz";
     if (from_ != Target::automatic && (from_ == Target::npz) != is_npz)

@@ -216,7 +216,7 @@ class InfoCommand : public Command {
         print_facts(checkpoint_facts(read_model(file_)), json_);
         break;
       case io::FileKind::scan_or_other: {
-        const auto scan = io::open_scan(file_, hints_);
+        const auto scan = open_scan(file_, hints_);
         const RunControl control = make_control();
         ordered_json overlap;
         if (probe_diameter_px_ > 0) overlap = overlap_facts(scan->info(), probe_diameter_px_, seed_, control);

@@ -197,7 +197,7 @@ class ReconstructCommand : public Command {
   }
 
   io::Reconstruction reconstruct(Reconstructor& reconstructor, const Job& job, const RunControl& control) const {
-    return reconstructor.run([&] { return io::open_scan(job.scan, hints_); }, control);
+    return reconstructor.run([&] { return open_scan(job.scan, hints_); }, control);
   }
   void write(const Job& job, const io::Reconstruction& result) const {
     io::write_reconstruction(job.output, result, force_);

@@ -36,7 +36,7 @@ class RefineCommand : public Command {
   }
   int run() override {
     check_outputs({output_, picture_}, force_);
-    const std::unique_ptr<io::ScanReader> scan = io::open_scan(scan_, hints_);
+    const std::unique_ptr<io::ScanReader> scan = open_scan(scan_, hints_);
     const io::ScanInfo& info = scan->info();
     const Device device = make_device(setup_.device_memory_bytes);
     const RunControl control = make_control();

@@ -83,7 +83,7 @@ class TrainCommand : public Command {
 
   std::vector<std::unique_ptr<io::ScanReader>> open_scans() const {
     std::vector<std::unique_ptr<io::ScanReader>> scans;
-    for (const std::string& file : files_of_list(config_.scans)) scans.push_back(io::open_scan(file, hints_));
+    for (const std::string& file : files_of_list(config_.scans)) scans.push_back(open_scan(file, hints_));
     return scans;
   }
 

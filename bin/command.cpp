@@ -161,6 +161,10 @@ Device Command::make_device(int64_t memory_limit_bytes) const {
   return device;
 }
 
+std::unique_ptr<io::ScanReader> Command::open_scan(const std::string& path, const io::ScanHints& hints) const {
+  return io::open_scan(path, hints, static_cast<int>(globals_.threads));
+}
+
 RunControl Command::make_control() const {
   RunControl control;
   control.cancelled = [] { return stop_signal_received(); };

@@ -7,6 +7,7 @@
 
 #include "engine/option_table.h"
 #include "engine/run_control.h"
+#include "io/scan.h"
 #include "kernels/device/device.h"
 
 namespace ptyfuse::cli {
@@ -49,6 +50,8 @@ class Command {
 
   /// The device of --device, --threads; says which one "auto" took. UsageError: no such device in this build.
   Device make_device(int64_t memory_limit_bytes = 0) const;
+  /// io::open_scan() with --threads.
+  std::unique_ptr<io::ScanReader> open_scan(const std::string& path, const io::ScanHints& hints) const;
   /// Cancellation by signals, progress on stderr, notices.
   RunControl make_control() const;
   /// True when the command line itself (not --config) named this setting.

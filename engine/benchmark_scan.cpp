@@ -70,9 +70,10 @@ Prepared reconstruct_by(Bench& b) {
     io::Checkpoint model;
     std::unique_ptr<Reconstructor> reconstructor;
     io::Reconstruction result;
-    State(Bench& bench) : scan(bench, false) {}
+    int threads;
+    State(Bench& bench) : scan(bench, false), threads(bench.device.threads()) {}
     void run() {
-      result = reconstructor->run([this] { return io::open_scan(scan.file.path); }, {});
+      result = reconstructor->run([this] { return io::open_scan(scan.file.path, {}, threads); }, {});
     }
   };
   auto s = std::make_shared<State>(b);
@@ -147,8 +148,10 @@ Prepared load_from(Bench& b) {
   struct State {
     ScanFile scan;
     std::vector<float> frames;
-    State(Bench& bench, bool compress) : scan(bench, compress), frames(scan.amplitude.size()) {}
-    void run() { io::open_scan(scan.file.path)->read_amplitude(0, scan.info.frames, frames); }
+    int threads;
+    State(Bench& bench, bool compress)
+        : scan(bench, compress), frames(scan.amplitude.size()), threads(bench.device.threads()) {}
+    void run() { io::open_scan(scan.file.path, {}, threads)->read_amplitude(0, scan.info.frames, frames); }
   };
   auto s = std::make_shared<State>(b, compressed);
   // Counts are read, amplitudes written.

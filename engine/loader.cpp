@@ -18,6 +18,9 @@ namespace {
 
 // One read call's share: large enough to be quick, small enough to stop between calls.
 constexpr int64_t piece_bytes = int64_t{16} << 20;
+// A block's: frames that neighbouring groups share lie near each other in the file, so that larger blocks would spare few
+// reads, and a scan of any length is served from the same memory.
+constexpr int64_t block_bytes = int64_t{64} << 20;
 
 // Bytes held by all buffers of a loader, and the most there were.
 class HeldBytes {
@@ -108,18 +111,14 @@ struct Loader::Impl {
                                         std::to_string(frames.size()) + " frames chosen");
   }
 
-  // Ascending frames to out, run by run. False when stopped.
+  // Ascending frames to out, piece by piece. False when stopped.
   bool read(std::span<const int64_t> wanted, float* out, const std::stop_token& stop) {
     const auto most = static_cast<size_t>(std::max<int64_t>(1, piece_bytes / std::max<int64_t>(1, bytes_of(1))));
-    for (size_t begin = 0; begin < wanted.size();) {
+    for (size_t begin = 0; begin < wanted.size(); begin += most) {
       if (stop.stop_requested()) return false;
-      size_t end = begin + 1;
-      while (end < wanted.size() && end - begin < most && wanted[end] == wanted[end - 1] + 1) ++end;
-      const auto count = static_cast<int64_t>(end - begin);
-      reader->read_amplitude(
-          wanted[begin], count,
-          {out + static_cast<int64_t>(begin) * frame_elements, static_cast<size_t>(count * frame_elements)});
-      begin = end;
+      const std::span<const int64_t> piece = wanted.subspan(begin, std::min(most, wanted.size() - begin));
+      reader->read_frames(piece, {out + static_cast<int64_t>(begin) * frame_elements,
+                                  piece.size() * static_cast<size_t>(frame_elements)});
     }
     return true;
   }
@@ -177,7 +176,7 @@ struct Loader::Impl {
                                          std::to_string(one) + " bytes and is held twice, but --host-memory allows " +
                                          std::to_string(memory) + "; raise it or lower --batch");
     ahead = settings.read_ahead && 3 * one <= memory;
-    const int64_t half = (memory / 2 - one) / (ahead ? 2 : 1);
+    const int64_t half = std::min((memory / 2 - one) / (ahead ? 2 : 1), block_bytes);
     most_frames = std::max(largest, half / std::max<int64_t>(1, bytes_of(1)));
   }
 

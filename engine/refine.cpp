@@ -47,6 +47,7 @@ class Borrowed : public io::ScanReader {
   void read_amplitude(int64_t first, int64_t count, std::span<float> out) override {
     reader_.read_amplitude(first, count, out);
   }
+  void read_frames(std::span<const int64_t> frames, std::span<float> out) override { reader_.read_frames(frames, out); }
 
  private:
   io::ScanReader& reader_;

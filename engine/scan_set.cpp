@@ -66,13 +66,24 @@ class ScanSet : public io::ScanReader {
 
   const io::ScanInfo& info() const override { return info_; }
 
+  void read_frames(std::span<const int64_t> frames, std::span<float> out) override {
+    const auto pixels = static_cast<size_t>(info_.side_px * info_.side_px);
+    std::vector<int64_t> inside;
+    for (size_t begin = 0; begin < frames.size(); begin += inside.size()) {
+      const size_t which = scan_of(frames[begin]);
+      inside.clear();
+      for (size_t i = begin; i < frames.size() && scan_of(frames[i]) == which; ++i)
+        inside.push_back(frames[i] - first_frame_[which]);
+      scans_[which]->read_frames(inside, out.subspan(begin * pixels, inside.size() * pixels));
+    }
+  }
+
   void read_amplitude(int64_t first, int64_t count, std::span<float> out) override {
     const int64_t pixels = info_.side_px * info_.side_px;
     int64_t done = 0;
     while (done < count) {
       const int64_t frame = first + done;
-      const auto above = std::upper_bound(first_frame_.begin(), first_frame_.end(), frame);
-      const auto which = static_cast<size_t>(above - first_frame_.begin() - 1);
+      const size_t which = scan_of(frame);
       const int64_t inside = frame - first_frame_[which];
       const int64_t n = std::min(count - done, scans_[which]->info().frames - inside);
       scans_[which]->read_amplitude(inside, n,
@@ -82,6 +93,11 @@ class ScanSet : public io::ScanReader {
   }
 
  private:
+  size_t scan_of(int64_t frame) const {
+    return static_cast<size_t>(std::upper_bound(first_frame_.begin(), first_frame_.end(), frame) -
+                               first_frame_.begin() - 1);
+  }
+
   // The loss has one mask for all frames: a pixel counts where every scan trusts it.
   void take_mask(const std::vector<uint8_t>& mask) {
     if (info_.mask.empty()) info_.mask = mask;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "io/hdf5_links.h"
 #include "io/hdf5_types.h"
 
 namespace ptyfuse::io::h5 {
@@ -23,14 +24,6 @@ Handle property_list(hid_t cls) {
   return Handle(H5Pcreate(cls), H5Pclose);
 }
 
-/// Called by the library before it follows an external link; -1 refuses and leaves the target's name in `data`.
-herr_t refuse_climbing_link(const char*, const char*, const char* child_file, const char*, unsigned*, hid_t,
-                            void* data) {
-  if (stays_inside(child_file)) return 0;
-  *static_cast<std::string*>(data) = child_file;
-  return -1;
-}
-
 }  // namespace
 
 std::string library_message() {
@@ -45,17 +38,6 @@ std::string library_message() {
       &message);
   std::erase(message, '\n');  // one error is one line
   return message.empty() ? "no reason given" : message;
-}
-
-bool stays_inside(const std::string& file) {
-  const std::filesystem::path target(file);
-  if (target.is_absolute()) return false;
-  return std::none_of(target.begin(), target.end(), [](const auto& part) { return part == ".."; });
-}
-
-std::string outside_message(const std::string& file) {
-  return "leads to the file '" + file +
-         "' outside this file's folder, which is refused; copy the data into the file or put the other file beside it";
 }
 
 Lock::Lock() : guard_(library_mutex()) {
@@ -117,9 +99,9 @@ File File::create(const std::string& file_path, const std::string& path) {
   return file;
 }
 
-bool File::link_exists(const std::string& name, std::string& outside) const {
+bool File::link_exists(const std::string& name, std::string& refused) const {
   Handle access = property_list(H5P_LINK_ACCESS);
-  H5Pset_elink_cb(access.get(), refuse_climbing_link, &outside);
+  H5Pset_elink_cb(access.get(), refuse_link, &refused);
   for (size_t end = name.find('/', 1);; end = name.find('/', end + 1)) {
     if (H5Lexists(handle_.get(), name.substr(0, end).c_str(), access.get()) <= 0) return false;
     if (end == std::string::npos) return true;
@@ -128,8 +110,8 @@ bool File::link_exists(const std::string& name, std::string& outside) const {
 
 bool File::has(const std::string& dataset) const {
   Lock lock;
-  std::string outside;
-  return !dataset.empty() && (link_exists(dataset, outside) || !outside.empty());
+  std::string refused;
+  return !dataset.empty() && (link_exists(dataset, refused) || !refused.empty());
 }
 
 std::vector<std::string> File::names(int limit) const {
@@ -149,18 +131,21 @@ Dataset File::dataset(const std::string& name, const std::string& needed) const 
   Lock lock;
   if (!has(name)) throw FileError(path_, name, "is missing" + (needed.empty() ? "" : "; " + needed));
   Handle access = property_list(H5P_DATASET_ACCESS);
-  std::string outside;
-  H5Pset_elink_cb(access.get(), refuse_climbing_link, &outside);
+  std::string refused;
+  H5Pset_elink_cb(access.get(), refuse_link, &refused);
   Handle handle(H5Oopen(handle_.get(), name.c_str(), access.get()), H5Oclose);
   const std::string reason = handle.valid() ? "" : library_message();
-  if (!outside.empty()) throw FileError(path_, name, "an external link " + outside_message(outside));
+  if (!refused.empty()) throw FileError(path_, name, "an external link " + refused);
   if (!handle.valid()) throw FileError(path_, name, "cannot be opened (a broken link or a damaged file): " + reason);
   if (H5Iget_type(handle.get()) != H5I_DATASET) throw FileError(path_, name, "is not a dataset");
 
-  // A chunk may cover many rows; rows are read a few at a time, in order. With a cache that holds every chunk of one
-  // band of rows each chunk is decompressed once.
   Handle created(H5Dget_create_plist(handle.get()), H5Pclose);
-  if (H5Pget_layout(created.get()) == H5D_CHUNKED) {
+  const H5D_layout_t layout = H5Pget_layout(created.get());
+  const bool chunked = layout == H5D_CHUNKED,
+             raw_elsewhere = layout == H5D_CONTIGUOUS && H5Pget_external_count(created.get()) > 0;
+  if (chunked) {
+    // A chunk may cover many rows; rows are read a few at a time, in order. With a cache that holds
+    // every chunk of one band of rows each chunk is decompressed once.
     const Dataset plain(path_, name, std::move(handle));
     const int64_t rows = plain.shape_.empty() ? 1 : std::max<int64_t>(1, plain.shape_[0]);
     const double band_bytes = static_cast<double>(plain.elements_) / static_cast<double>(rows) *
@@ -168,6 +153,12 @@ Dataset File::dataset(const std::string& name, const std::string& needed) const 
     constexpr double most_bytes = 256.0 * (1 << 20), least_bytes = 1 << 20;
     H5Pset_chunk_cache(access.get(), 12421, static_cast<size_t>(std::clamp(1.25 * band_bytes, least_bytes, most_bytes)),
                        1.0);
+  }
+  // Files of raw data lie in this file's folder, where else the library would look in the working
+  // one.
+  if (raw_elsewhere) H5Pset_efile_prefix(access.get(), "${ORIGIN}");
+  if (chunked || raw_elsewhere) {
+    handle = Handle();  // two openings at once must agree
     handle = Handle(H5Dopen2(handle_.get(), name.c_str(), access.get()), H5Dclose);
     if (!handle.valid()) throw FileError(path_, name, "cannot be opened: " + library_message());
   }

@@ -87,6 +87,8 @@ class Node {
   Handle handle_;
 };
 
+class ChunkReader;
+
 class Dataset : public Node {
  public:
   Dataset() = default;
@@ -126,8 +128,10 @@ class Dataset : public Node {
 
  private:
   friend class File;
+  friend class ChunkReader;
   Dataset(const std::string& path, const std::string& name, Handle handle);
-  /// FileError when the header claims more than the stored bytes can hold, or when data lies outside the folder.
+  /// FileError when the header claims more than the stored bytes can hold, or when data lies where it is not followed
+  /// to (hdf5_links.h).
   void check_storage() const;
 
   std::vector<int64_t> shape_;
@@ -153,8 +157,8 @@ class File : public Node {
 
   /// Whether a link of that name exists (a link that leads outside exists; opening it is what fails).
   bool has(const std::string& dataset) const;
-  /// Opens for reading; sizes are checked against what the file stores before anybody takes memory, and external links
-  /// that are absolute or climb out of the folder are refused. FileError: absent (the message ends in `needed`), not a
+  /// Opens for reading; sizes are checked against what the file stores before anybody takes memory, and what
+  /// leads out of the file's folder is refused (hdf5_links.h). FileError: absent (the message ends in `needed`), not a
   /// dataset, damaged.
   Dataset dataset(const std::string& name, const std::string& needed = "") const;
   /// Names in the root, at most `limit`.
@@ -170,7 +174,7 @@ class File : public Node {
   void close();
 
  private:
-  bool link_exists(const std::string& name, std::string& outside) const;
+  bool link_exists(const std::string& name, std::string& refused) const;
 };
 
 }  // namespace ptyfuse::io::h5

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "io/hdf5.h"
+#include "io/hdf5_links.h"
 #include "io/hdf5_types.h"
 
 namespace ptyfuse::io::h5 {
@@ -211,26 +212,10 @@ Dataset::Dataset(const std::string& path, const std::string& name, Handle handle
 void Dataset::check_storage() const {
   Handle created(H5Dget_create_plist(handle_.get()), H5Pclose);
   const H5D_layout_t layout = H5Pget_layout(created.get());
-  std::vector<std::string> files;
-  if (layout == H5D_VIRTUAL) {
-    size_t sources = 0;
-    H5Pget_virtual_count(created.get(), &sources);
-    for (size_t i = 0; i < sources; ++i) {
-      std::string file(static_cast<size_t>(std::max<ssize_t>(0, H5Pget_virtual_filename(created.get(), i, nullptr, 0))),
-                       '\0');
-      H5Pget_virtual_filename(created.get(), i, file.data(), file.size() + 1);
-      files.push_back(file);
-    }
-  }
-  const int external = layout == H5D_CONTIGUOUS ? H5Pget_external_count(created.get()) : 0;
-  for (int i = 0; i < external; ++i) {
-    char file[4096] = {};
-    H5Pget_external(created.get(), static_cast<unsigned>(i), sizeof(file) - 1, file, nullptr, nullptr);
-    files.push_back(file);
-  }
-  for (const std::string& file : files)
-    if (!stays_inside(file)) fail(outside_message(file));
-  if (!files.empty() || elements_ == 0) return;
+  if (const std::string why = refusal_of_storage(path_, handle_.get()); !why.empty()) fail(why);
+  const bool elsewhere =
+      layout == H5D_VIRTUAL || (layout == H5D_CONTIGUOUS && H5Pget_external_count(created.get()) > 0);
+  if (elsewhere || elements_ == 0) return;
 
   // Deflate, the densest of the usual filters, shrinks at most 1032-fold: a header that claims more was made up.
   constexpr int64_t densest = 1100, free_bytes = 1 << 20;
@@ -289,8 +274,8 @@ std::string missing_filter(hid_t dataset) {
   return "";
 }
 
-/// Whether the file of an object has become shorter than it was when it was opened: the library reads what is gone as
-/// zeros and says nothing.
+}  // namespace
+
 bool was_cut(hid_t object) {
   const Handle file(H5Iget_file_id(object), H5Fclose);
   hsize_t opened_bytes = 0;
@@ -301,8 +286,6 @@ bool was_cut(hid_t object) {
     return false;
   return static_cast<hsize_t>(status.st_size) < opened_bytes;
 }
-
-}  // namespace
 
 template <class T>
 void Dataset::read_rows(int64_t first, int64_t count, std::span<T> out) const {

@@ -11,14 +11,13 @@ namespace ptyfuse::io::h5 {
 /// The innermost message of the library's error stack.
 std::string library_message();
 
-/// True for a file name that stays in the folder or below it.
-bool stays_inside(const std::string& file);
-/// What to say of one that does not.
-std::string outside_message(const std::string& file);
-
 /// Whether a stored number's bits lie within its bytes: the library converts numbers of damaged files without asking.
 /// Of a compound or an enumeration: whether those of all its members do.
 bool bits_fit(hid_t type);
+
+/// Whether the file of an object has become shorter than it was when it was opened: the library reads what is gone as
+/// zeros and says nothing.
+bool was_cut(hid_t object);
 
 template <class T>
 struct IsComplex : std::false_type {};

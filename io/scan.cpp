@@ -32,10 +32,19 @@ class MemoryScan final : public ScanReader {
 
 }  // namespace
 
-std::unique_ptr<ScanReader> open_scan(const std::string& path, const ScanHints& hints) {
+void ScanReader::read_frames(std::span<const int64_t> frames, std::span<float> out) {
+  const auto pixels = static_cast<size_t>(info().side_px * info().side_px);
+  for (size_t begin = 0, end = 0; begin < frames.size(); begin = end) {
+    for (end = begin + 1; end < frames.size() && frames[end] == frames[end - 1] + 1;) ++end;
+    read_amplitude(frames[begin], static_cast<int64_t>(end - begin),
+                   out.subspan(begin * pixels, (end - begin) * pixels));
+  }
+}
+
+std::unique_ptr<ScanReader> open_scan(const std::string& path, const ScanHints& hints, int threads) {
   const std::string bytes = first_bytes(path, "a scan file (HDF5) or NPZ");
   if (bytes.starts_with("PK")) return open_npz_scan(path, hints);
-  if (is_hdf5(path) || bytes.starts_with("\x89HDF")) return open_hdf5_scan(path, hints);
+  if (is_hdf5(path) || bytes.starts_with("\x89HDF")) return open_hdf5_scan(path, hints, threads);
   if (bytes.starts_with("\x93NUMPY"))
     throw FileError(path, "is a single numpy array; a PtychoPINN NPZ (several arrays, numpy.savez) was expected");
   if (bytes.starts_with("\x89PNG")) throw FileError(path, "is a picture; a scan file (HDF5) or NPZ was expected");

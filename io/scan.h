@@ -62,11 +62,17 @@ class ScanReader {
   /// out [count,N,N]. FileError: a range outside the scan, a read that fails, a count or amplitude that is negative,
   /// NaN or infinite (frame and pixel are named).
   virtual void read_amplitude(int64_t first, int64_t count, std::span<float> out) = 0;
+
+  /// The same of frames in any order, repeats allowed; quickest where they ascend. By runs of read_amplitude() unless
+  /// the reader can do better.
+  virtual void read_frames(std::span<const int64_t> frames, std::span<float> out);
 };
 
 /// Opens a scan file (HDF5, docs/file_formats.md) or a PtychoPINN NPZ, by content. Checks everything but the frames'
 /// values. FileError: what is wrong, in which dataset, what was expected and which option mends it.
-std::unique_ptr<ScanReader> open_scan(const std::string& path, const ScanHints& hints = {});
+/// threads: that decode and convert the frames of an HDF5 file, the calling one included; 0: as many as this process may
+/// run on. The frames are the same with any number.
+std::unique_ptr<ScanReader> open_scan(const std::string& path, const ScanHints& hints = {}, int threads = 0);
 
 /// A scan in memory, for simulations and tests: amplitude [S,N,N], DC at the centre; info's frames, side_px and
 /// positions must fit. FileError otherwise.

@@ -1,8 +1,10 @@
 // Scan files of docs/file_formats.md.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "io/frames.h"
+#include "io/hdf5_frames.h"
 #include "io/scan_parts.h"
 
 namespace ptyfuse::io {
@@ -29,39 +31,32 @@ FrameType frame_type_of(const h5::Dataset& frames) {
 
 class Hdf5Scan final : public ScanReader {
  public:
-  Hdf5Scan(ScanInfo info, h5::File file, h5::Dataset frames, FrameType type)
+  Hdf5Scan(ScanInfo info, h5::File file, h5::Dataset frames, FrameType type, int threads)
       : info_(std::move(info)),
         file_(std::move(file)),
-        frames_(std::move(frames)),
-        type_(type),
-        converter_(info_.path, names.frames, type, info_.domain, info_.dc, info_.side_px, info_.mask) {}
+        frames_(std::move(frames), type,
+                FrameConverter(info_.path, names.frames, type, info_.domain, info_.dc, info_.side_px, info_.mask),
+                threads) {}
 
   const ScanInfo& info() const override { return info_; }
 
   void read_amplitude(int64_t first, int64_t count, std::span<float> out) override {
-    const int64_t pixels = info_.side_px * info_.side_px, frame_bytes = pixels * frame_type_bytes(type_);
     check_frame_range(info_, names.frames, first, count, out.size());
-    constexpr int64_t piece_bytes = 4 << 20;
-    const int64_t piece = std::max<int64_t>(1, piece_bytes / frame_bytes);
-    for (int64_t begin = 0; begin < count; begin += piece) {
-      const int64_t n = std::min(piece, count - begin);
-      raw_.resize(static_cast<size_t>(n * frame_bytes));
-      with_frame_type(type_, [&](auto zero) {
-        using T = decltype(zero);
-        frames_.read_rows(first + begin, n,
-                          std::span<T>(reinterpret_cast<T*>(raw_.data()), static_cast<size_t>(n * pixels)));
-      });
-      converter_.convert(raw_.data(), first + begin, n, out.subspan(static_cast<size_t>(begin * pixels)));
-    }
+    std::vector<int64_t> run(static_cast<size_t>(count));
+    std::iota(run.begin(), run.end(), first);
+    frames_.read(run, out);
+  }
+
+  void read_frames(std::span<const int64_t> frames, std::span<float> out) override {
+    const size_t room = frames.empty() ? 0 : out.size() / frames.size();
+    for (const int64_t frame : frames) check_frame_range(info_, names.frames, frame, 1, room);
+    frames_.read(frames, out);
   }
 
  private:
   ScanInfo info_;
   h5::File file_;
-  h5::Dataset frames_;
-  FrameType type_;
-  FrameConverter converter_;
-  std::vector<char> raw_;
+  Hdf5Frames frames_;
 };
 
 void read_frames_header(const h5::Dataset& frames, const ScanHints& hints, ScanInfo& info) {
@@ -142,7 +137,7 @@ h5::Dataset open_frames(const h5::File& file) {
 
 }  // namespace
 
-std::unique_ptr<ScanReader> open_hdf5_scan(const std::string& path, const ScanHints& hints) {
+std::unique_ptr<ScanReader> open_hdf5_scan(const std::string& path, const ScanHints& hints, int threads) {
   h5::File file = h5::File::open(path);
   check_format(file);
   ScanInfo info;
@@ -175,7 +170,7 @@ std::unique_ptr<ScanReader> open_hdf5_scan(const std::string& path, const ScanHi
   info.photons_per_pattern = positive(file, "photons_per_pattern");
   info.pixel_size_m = settle_pixel_size(path, positive(file, "pixel_size_m"), hints.pixel_size_m);
   check_parts(info, names);
-  return std::make_unique<Hdf5Scan>(std::move(info), std::move(file), std::move(frames), type);
+  return std::make_unique<Hdf5Scan>(std::move(info), std::move(file), std::move(frames), type, threads);
 }
 
 }  // namespace ptyfuse::io

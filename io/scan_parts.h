@@ -12,7 +12,7 @@
 
 namespace ptyfuse::io {
 
-std::unique_ptr<ScanReader> open_hdf5_scan(const std::string& path, const ScanHints& hints);
+std::unique_ptr<ScanReader> open_hdf5_scan(const std::string& path, const ScanHints& hints, int threads);
 std::unique_ptr<ScanReader> open_npz_scan(const std::string& path, const ScanHints& hints);
 
 /// Datasets [H,W] or [depth,H,W], complex or real. FileError: another rank, an empty axis, a value that is not finite.

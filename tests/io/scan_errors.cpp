@@ -5,6 +5,7 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
+#include <tuple>
 
 #include "tests/io/scan_fixture.h"
 #include "tests/support/temporary_folder.h"
@@ -498,6 +499,178 @@ TEST(scan_errors, virtual_datasets_stay_in_the_folder) {
       EXPECT_EQ(read_all(*io::open_scan(path, hints))[7], 7.0f);
     } else {
       expect_parts(file_error_of([&] { io::open_scan(path, hints); }), {path, "diffraction", target, "refused"});
+    }
+  }
+}
+
+/// Makes `name` of the file a virtual dataset of `sources`, a frame each: frame 0 of their dataset `of`.
+void make_virtual(const std::string& path, const std::string& name, const std::vector<std::string>& sources,
+                  const std::string& of) {
+  const io::h5::Lock lock;
+  const hsize_t extent[3] = {3, 4, 4}, one[3] = {1, 4, 4};
+  const io::h5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+  const io::h5::Handle space(H5Screate_simple(3, extent, nullptr), H5Sclose),
+      from(H5Screate_simple(3, extent, nullptr), H5Sclose);
+  const io::h5::Handle created(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const hsize_t to[3] = {i, 0, 0}, first[3] = {0, 0, 0};
+    H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, to, nullptr, one, nullptr);
+    H5Sselect_hyperslab(from.get(), H5S_SELECT_SET, first, nullptr, one, nullptr);
+    ASSERT_GE(H5Pset_virtual(created.get(), space.get(), sources[i].c_str(), of.c_str(), from.get()), 0);
+  }
+  const io::h5::Handle data(
+      H5Dcreate2(file.get(), name.c_str(), H5T_STD_U16LE, space.get(), H5P_DEFAULT, created.get(), H5P_DEFAULT),
+      H5Dclose);
+  ASSERT_TRUE(data.valid());
+}
+
+/// The working folder, for a while.
+struct WorkingFolder {
+  explicit WorkingFolder(const std::string& folder) : before(std::filesystem::current_path()) {
+    std::filesystem::current_path(folder);
+  }
+  ~WorkingFolder() { std::filesystem::current_path(before); }
+  std::filesystem::path before;
+};
+
+const io::ScanHints plain_counts{.domain = io::Domain::counts, .dc = io::DcPlace::centre};
+
+TEST(scan_errors, links_are_not_looked_for_in_the_working_folder) {
+  const TemporaryFolder folder, elsewhere;
+  const std::string path = folder.file("scan.h5");
+  ScanFile().write(elsewhere.file("data.h5"));
+  ScanFile scan;
+  scan.omit = {"diffraction"};
+  const WorkingFolder there(elsewhere.path());
+  const std::vector<std::string> names{path, "diffraction", "data.h5", "this file's folder"};
+  scan.write(path);
+  link_to(path, "diffraction", "data.h5", "diffraction");
+  expect_parts(file_error_of([&] { io::open_scan(path); }), names);
+  scan.write(path);
+  make_virtual(path, "diffraction", {"data.h5"}, "diffraction");
+  expect_parts(file_error_of([&] { io::open_scan(path, plain_counts); }), names);
+}
+
+TEST(scan_errors, symbolic_links_are_resolved) {
+  const TemporaryFolder folder, elsewhere;
+  const std::string path = folder.file("scan.h5");
+  ScanFile().write(elsewhere.file("data.h5"));
+  std::filesystem::create_symlink(elsewhere.file("data.h5"), folder.file("data.h5"));
+  ScanFile scan;
+  scan.omit = {"diffraction"};
+  scan.write(path);
+  link_to(path, "diffraction", "data.h5", "diffraction");
+  expect_parts(file_error_of([&] { io::open_scan(path); }), {path, "diffraction", "data.h5", "outside", "refused"});
+  // A folder of symbolic links to files that lie together.
+  scan.write(elsewhere.file("scan.h5"));
+  link_to(elsewhere.file("scan.h5"), "diffraction", "data.h5", "diffraction");
+  std::filesystem::remove(path);
+  std::filesystem::create_symlink(elsewhere.file("scan.h5"), path);
+  EXPECT_EQ(read_all(*io::open_scan(path))[7], 7.0f);
+}
+
+TEST(scan_errors, a_virtual_dataset_needs_all_its_sources) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("scan.h5");
+  for (const char* name : {"a.h5", "b.h5"}) ScanFile().write(folder.file(name));
+  ScanFile scan;
+  scan.omit = {"diffraction"};
+  struct Case {
+    std::vector<std::string> sources;
+    const char* of;
+    std::vector<std::string> message;  // empty: it is read
+  };
+  const Case cases[] = {{{"a.h5", "b.h5", "a.h5"}, "diffraction", {}},
+                        {{"a.h5", "gone.h5"}, "diffraction", {"gone.h5", "cannot be opened"}},
+                        {{"a.h5", "b.h5"}, "other", {"'other'", "a.h5", "missing"}},
+                        {{"../a.h5"}, "diffraction", {"../a.h5", "refused"}},
+                        {{"."}, "diffraction", {"leads back to itself"}}};
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.sources.back());
+    scan.write(path);
+    make_virtual(path, "diffraction", c.sources, c.of);
+    if (c.message.empty()) {
+      EXPECT_EQ(read_all(*io::open_scan(path, plain_counts))[2 * 16 + 7], 7.0f);
+    } else {
+      const std::string message = file_error_of([&] { io::open_scan(path, plain_counts); });
+      expect_parts(message, {path, "diffraction"});
+      expect_parts(message, c.message);
+    }
+  }
+}
+
+TEST(scan_errors, sources_named_by_a_pattern_are_refused) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("scan.h5");
+  ScanFile scan;
+  scan.omit = {"diffraction"};
+  scan.write(path);
+  {
+    const io::h5::Lock lock;
+    const hsize_t extent[3] = {3, 4, 4}, most[3] = {H5S_UNLIMITED, 4, 4}, one[3] = {1, 4, 4}, first[3] = {0, 0, 0},
+                  times[3] = {H5S_UNLIMITED, 1, 1};
+    const io::h5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+    const io::h5::Handle space(H5Screate_simple(3, extent, most), H5Sclose),
+        from(H5Screate_simple(3, one, nullptr), H5Sclose);
+    const io::h5::Handle created(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+    H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, first, one, times, one);
+    ASSERT_GE(H5Pset_virtual(created.get(), space.get(), "%b.h5", "diffraction", from.get()), 0);
+    const io::h5::Handle data(
+        H5Dcreate2(file.get(), "diffraction", H5T_STD_U16LE, space.get(), H5P_DEFAULT, created.get(), H5P_DEFAULT),
+        H5Dclose);
+    ASSERT_TRUE(data.valid());
+  }
+  expect_parts(file_error_of([&] { io::open_scan(path, plain_counts); }), {path, "diffraction", "%b.h5", "pattern"});
+}
+
+TEST(scan_errors, sources_of_sources_stay_in_the_folder) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder.file("below"));
+  ScanFile().write(folder.file("data.h5"));
+  const std::string path = folder.file("below/scan.h5"), inner = folder.file("below/inner.h5");
+  ScanFile scan;
+  scan.omit = {"diffraction"};
+  scan.write(path);
+  make_virtual(path, "diffraction", {"inner.h5"}, "diffraction");
+  scan.write(inner);
+  make_virtual(inner, "diffraction", {folder.file("data.h5")}, "diffraction");
+  expect_parts(file_error_of([&] { io::open_scan(path, plain_counts); }), {path, folder.file("data.h5"), "refused"});
+  scan.write(inner);
+  link_to(inner, "diffraction", "../data.h5", "diffraction");
+  expect_parts(file_error_of([&] { io::open_scan(path, plain_counts); }), {path, "../data.h5", "refused"});
+}
+
+TEST(scan_errors, raw_data_beside_the_file) {
+  const TemporaryFolder folder, elsewhere;
+  const std::string path = folder.file("scan.h5");
+  const WorkingFolder there(elsewhere.path());
+  for (const auto& [name, bytes, message] :
+       {std::tuple{"frames.raw", 96, ""}, {"frames.raw", 95, "truncated"}, {"/etc/hostname", 96, "refused"}}) {
+    SCOPED_TRACE(message);
+    {
+      std::vector<uint16_t> counts(48, 49);
+      std::ofstream(folder.file("frames.raw"), std::ios::binary)
+          .write(reinterpret_cast<const char*>(counts.data()), bytes);
+    }
+    ScanFile scan;
+    scan.omit = {"diffraction"};
+    scan.write(path);
+    {
+      const io::h5::Lock lock;
+      const hsize_t extent[3] = {3, 4, 4};
+      const io::h5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+      const io::h5::Handle space(H5Screate_simple(3, extent, nullptr), H5Sclose);
+      const io::h5::Handle created(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+      ASSERT_GE(H5Pset_external(created.get(), name, 0, 96), 0);
+      const io::h5::Handle data(
+          H5Dcreate2(file.get(), "diffraction", H5T_STD_U16LE, space.get(), H5P_DEFAULT, created.get(), H5P_DEFAULT),
+          H5Dclose);
+      ASSERT_TRUE(data.valid());
+    }
+    if (*message == '\0') {
+      EXPECT_EQ(read_all(*io::open_scan(path, plain_counts))[47], 7.0f);
+    } else {
+      expect_parts(file_error_of([&] { io::open_scan(path, plain_counts); }), {path, "diffraction", name, message});
     }
   }
 }
