@@ -5,21 +5,17 @@
 
 namespace ptyfuse {
 
-/// Begins a copy of kBytes (4, 8 or 16); both addresses are multiples of kBytes. 16 bytes bypass the L1 cache.
-/// With `valid` false nothing is read, and the shared memory gets zeros.
-template <int kBytes>
+/// Begins a copy of 16 bytes, past the L1 cache; both addresses are multiples of 16. With `valid` false nothing is
+/// read, and the shared memory gets zeros.
 __device__ __forceinline__ void cp_async(void* shared, const void* global, bool valid = true) {
-  static_assert(kBytes == 4 || kBytes == 8 || kBytes == 16);
-  const int read_bytes = valid ? kBytes : 0;
+  constexpr int bytes = 16;
+  const int read_bytes = valid ? bytes : 0;
 #ifdef PTYFUSE_EMU
-  emu::async_copy(shared, global, kBytes, read_bytes);
+  emu::async_copy(shared, global, bytes, read_bytes);
 #else
   const auto to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
-  if constexpr (kBytes == 16)
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(read_bytes) : "memory");
-  else
-    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(to), "l"(global), "n"(kBytes), "r"(read_bytes)
-                 : "memory");
+  asm volatile("cp.async.cg.shared.global [%0], [%1], %2, %3;" ::"r"(to), "l"(global), "n"(bytes), "r"(read_bytes)
+               : "memory");
 #endif
 }
 

@@ -82,12 +82,18 @@ class Launch {
   void run(Values&... values) const {
     // First, for it makes the stream's GPU the current one.
     const auto stream = static_cast<cudaStream_t>(stream_.native_handle());
-    // Beyond 48 KiB a kernel must be told; the call is cheap and legal while a graph is captured.
-    if (smem_bytes_ > 48 * 1024)
-      check(cudaFuncSetAttribute(kernel_, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(smem_bytes_)));
+    // Beyond 48 KiB a kernel must be told. Always the same, as much as a block may have: another thread may launch the
+    // kernel with another size between these calls, which are cheap and legal while a graph is captured. Such kernels
+    // want the multiprocessor's memory as shared memory rather than as a cache.
+    if (smem_bytes_ > 48 * 1024) {
+      int most_bytes = 0;
+      check(cudaDeviceGetAttribute(&most_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, stream_.device().index()));
+      check(cudaFuncSetAttribute(kernel_, cudaFuncAttributeMaxDynamicSharedMemorySize, most_bytes));
+      check(cudaFuncSetAttribute(kernel_, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                 cudaSharedmemCarveoutMaxShared));
+    }
     void* pointers[] = {&values..., nullptr};
-    check(cudaLaunchKernel(kernel_, grid_, block_, pointers, static_cast<size_t>(smem_bytes_),
-                           stream));
+    check(cudaLaunchKernel(kernel_, grid_, block_, pointers, static_cast<size_t>(smem_bytes_), stream));
   }
   void check(cudaError_t status) const {
     if (status == cudaSuccess) return;

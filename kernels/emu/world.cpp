@@ -216,9 +216,9 @@ struct MatrixLoad {
   const void* row;
 };
 
-template <int kMatrices, bool kTransposed>
+template <bool kTransposed>
 void complete_load_matrix(void* const* lanes, uint32_t) {
-  for (uint32_t m = 0; m < kMatrices; ++m) {
+  for (uint32_t m = 0; m < 4; ++m) {
     std::array<std::array<uint16_t, 8>, 8> matrix;
     for (uint32_t r = 0; r < 8; ++r)
       std::memcpy(matrix[r].data(), static_cast<const MatrixLoad*>(lanes[m * 8 + r])->row, 16);
@@ -237,14 +237,9 @@ float bfloat16_low(uint32_t pair) {
 float bfloat16_high(uint32_t pair) {
   return std::bit_cast<float>(pair & 0xffff0000U);
 }
-// The tensor cores look at the upper 19 bits alone.
-float tf32(uint32_t bits) {
-  return std::bit_cast<float>(bits & 0xffffe000U);
-}
-
-// d[16][8] += a[16][k] * b[k][8] with d in the lanes' fragments: rows lane / 4 and + 8, columns 2 * (lane % 4) and + 1.
-template <int kDepth>
-void multiply_add(void* const* lanes, const float (&a)[16][kDepth], const float (&b)[kDepth][8]) {
+// d[16][8] += a[16][16] * b[16][8] with d in the lanes' fragments: rows lane / 4 and + 8, columns 2 * (lane % 4) and
+// + 1.
+void multiply_add(void* const* lanes, const float (&a)[16][16], const float (&b)[16][8]) {
   float d[16][8];
   const auto element = [&](uint32_t lane, uint32_t i) -> float& {
     return d[lane / 4 + (i / 2) * 8][lane % 4 * 2 + i % 2];
@@ -252,11 +247,11 @@ void multiply_add(void* const* lanes, const float (&a)[16][kDepth], const float 
   for (uint32_t lane = 0; lane < 32; ++lane)
     for (uint32_t i = 0; i < 4; ++i) element(lane, i) = static_cast<const Fragments*>(lanes[lane])->d[i];
   for (int row = 0; row < 16; ++row)
-    for (int k = 0; k < kDepth; ++k)
+    for (int k = 0; k < 16; ++k)
       for (int column = 0; column < 8; ++column) d[row][column] += a[row][k] * b[k][column];
   for (uint32_t lane = 0; lane < 32; ++lane)
     for (uint32_t i = 0; i < 4; ++i) static_cast<Fragments*>(lanes[lane])->d[i] = element(lane, i);
-  if (Monitor* monitor = BlockRunner::active()->monitor()) monitor->count_mma(uint64_t{2} * 16 * 8 * kDepth);
+  if (Monitor* monitor = BlockRunner::active()->monitor()) monitor->count_mma(uint64_t{2} * 16 * 8 * 16);
 }
 
 // Fragments after the PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type".
@@ -278,18 +273,6 @@ void complete_mma_bf16(void* const* lanes, uint32_t) {
   multiply_add(lanes, a, b);
 }
 
-// "Matrix Fragments for mma.m16n8k8", .tf32.
-void complete_mma_tf32(void* const* lanes, uint32_t) {
-  float a[16][8], b[8][8];
-  for (uint32_t lane = 0; lane < 32; ++lane) {
-    const auto& p = *static_cast<const Fragments*>(lanes[lane]);
-    const uint32_t group = lane / 4, member = lane % 4;
-    for (uint32_t i = 0; i < 4; ++i) a[group + i % 2 * 8][member + i / 2 * 4] = tf32(p.a[i]);
-    for (uint32_t i = 0; i < 2; ++i) b[member + i * 4][group] = tf32(p.b[i]);
-  }
-  multiply_add(lanes, a, b);
-}
-
 constexpr uint32_t whole_warp = 0xffffffffU;
 
 // ldmatrix and mma are defined for 32 threads only.
@@ -302,27 +285,14 @@ void require_whole_warp(const Inside& world, const Where& where) {
 
 }  // namespace
 
-void load_matrix(MatrixRegisters& out, int matrices, bool transposed, const void* row, const Where& where) {
+void load_matrix(MatrixRegisters& out, bool transposed, const void* row, const Where& where) {
   const Inside world;
   require_whole_warp(world, where);
   const void* const pc = __builtin_return_address(0);
-  if (world->lane() < 8 * matrices) {
-    world.require_aligned(row, 16, pc);
-    world.access(row, 16, AccessKind::read, pc);
-  }
+  world.require_aligned(row, 16, pc);
+  world.access(row, 16, AccessKind::read, pc);
   MatrixLoad load{&out, row};
-  Complete complete = nullptr;
-  switch (matrices) {
-    case 1:
-      complete = transposed ? complete_load_matrix<1, true> : complete_load_matrix<1, false>;
-      break;
-    case 2:
-      complete = transposed ? complete_load_matrix<2, true> : complete_load_matrix<2, false>;
-      break;
-    default:
-      complete = transposed ? complete_load_matrix<4, true> : complete_load_matrix<4, false>;
-      break;
-  }
+  const Complete complete = transposed ? complete_load_matrix<true> : complete_load_matrix<false>;
   world->exchange(whole_warp, complete, &load, false, where);
 }
 
@@ -330,12 +300,6 @@ void mma_m16n8k16_bf16(Fragments& lane, const Where& where) {
   const Inside world;
   require_whole_warp(world, where);
   world->exchange(whole_warp, complete_mma_bf16, &lane, false, where);
-}
-
-void mma_m16n8k8_tf32(Fragments& lane, const Where& where) {
-  const Inside world;
-  require_whole_warp(world, where);
-  world->exchange(whole_warp, complete_mma_tf32, &lane, false, where);
 }
 
 }  // namespace ptyfuse::emu

@@ -43,19 +43,18 @@ void shuffle(uint32_t mask, Shuffle* lane, const Where& where);
 /// Bit i: lane i of the mask gave true.
 uint32_t ballot(uint32_t mask, bool predicate, const Where& where);
 
-/// ldmatrix: `matrices` (1, 2, 4) 8x8 matrices of 16-bit elements; lane 8*i + r gives the address of row r of matrix i.
+/// ldmatrix: four 8x8 matrices of 16-bit elements; lane 8*i + r gives the address of row r of matrix i.
 struct MatrixRegisters {
   uint32_t value[4];
 };
-void load_matrix(MatrixRegisters& out, int matrices, bool transposed, const void* row, const Where& where);
+void load_matrix(MatrixRegisters& out, bool transposed, const void* row, const Where& where);
 
-/// d += a * b by the fragments of PTX's mma.sync, bfloat16 and tf32 inputs.
+/// d += a * b by the fragments of PTX's mma.sync, bfloat16 inputs.
 struct Fragments {
   float d[4];
   uint32_t a[4], b[2];
 };
 void mma_m16n8k16_bf16(Fragments& lane, const Where& where);
-void mma_m16n8k8_tf32(Fragments& lane, const Where& where);
 
 /// cp.async: the destination holds poison until wait_async_copies of this thread; the first `read_bytes` of `bytes`
 /// come from the source, the others are zero.

@@ -8,7 +8,7 @@ namespace ptyfuse::ops {
 
 /// Arithmetic of the generator's convolutions. Tensors in memory are float32 in both.
 enum class Precision {
-  fp32,  ///< on GPUs by three bfloat16 for each value, as accurate; infinities become NaN there
+  fp32,  ///< on GPUs by three bfloat16 for each value, which hold all its bits; infinities become NaN there
   bf16,  ///< inputs, weights and output gradients rounded to bfloat16 (nearest even), products accumulated in float32
 };
 

@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(Tile<kPlanes, kWarpsN, kTilesN, kBackward>::th
                        (static_cast<int64_t>(column_block) * steps + step) * pieces * 16;
     if (step < steps)
       for (int i = thread; i < pieces; i += threads)
-        cp_async<16>(shared.weights[step % weight_stages] + i * 16, from + i * 16);
+        cp_async(shared.weights[step % weight_stages] + i * 16, from + i * 16);
     cp_async_commit();
   };
 
@@ -135,7 +135,7 @@ __global__ void __launch_bounds__(Tile<kPlanes, kWarpsN, kTilesN, kBackward>::th
         uint32_t rows[kept ? 5 : 1][4];
         if constexpr (kept)
 #pragma unroll
-          for (int pair = 0; pair < 5; ++pair) ldmatrix<4>(rows[pair], image + pair * (2 * halo_side * row_bytes));
+          for (int pair = 0; pair < 5; ++pair) ldmatrix(rows[pair], image + pair * (2 * halo_side * row_bytes));
         const unsigned char* weights = shared.weights[step % weight_stages] + weight_offset;
 #pragma unroll(kept ? 3 : 1)
         for (int ky = 0; ky < 3; ++ky) {
@@ -150,14 +150,14 @@ __global__ void __launch_bounds__(Tile<kPlanes, kWarpsN, kTilesN, kBackward>::th
             for (int p = 0; p < kPlanes; ++p)
 #pragma unroll
               for (int m = 0; m < 4; ++m)
-                ldmatrix<4>(a[p][m], image + p * T::image_plane + (2 * m + ky) * (halo_side * row_bytes));
+                ldmatrix(a[p][m], image + p * T::image_plane + (2 * m + ky) * (halo_side * row_bytes));
           }
 #pragma unroll
           for (int n = 0; n < kTilesN; n += 2) {
             uint32_t loaded[kPlanes][4];
 #pragma unroll
             for (int p = 0; p < kPlanes; ++p)
-              ldmatrix<4>(loaded[p], weights + p * T::weight_plane + ky * T::weight_tap + n * 8 * row_bytes);
+              ldmatrix(loaded[p], weights + p * T::weight_plane + ky * T::weight_tap + n * 8 * row_bytes);
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
               uint32_t b[kPlanes][2];

@@ -27,6 +27,7 @@ __host__ __device__ __forceinline__ int64_t partial_stride(int64_t in_channels, 
 /// number of our own, for results must not depend on the GPU. A run of fewer than 4 patches is not worth its sums.
 struct Runs {
   int64_t in_blocks, out_blocks, patches_per_run, count;
+  int64_t most;  // the largest count of so many patches and of any fewer: fewer may make more runs
   Runs(int64_t patches, int64_t in_channels, int64_t out_channels, int in_tile, int out_tile)
       : in_blocks((in_channels + in_tile - 1) / in_tile), out_blocks((out_channels + out_tile - 1) / out_tile) {
     constexpr int64_t blocks_wanted = 264, least_patches = 4;
@@ -34,6 +35,8 @@ struct Runs {
     patches_per_run = (patches + wanted - 1) / wanted;
     if (patches_per_run < least_patches) patches_per_run = least_patches;
     count = (patches + patches_per_run - 1) / patches_per_run;
+    const int64_t short_runs = (patches + least_patches - 1) / least_patches;
+    most = short_runs < wanted ? short_runs : wanted;
   }
 };
 
@@ -221,7 +224,7 @@ __global__ void __launch_bounds__(96 * kWarpsN, 2) sum_products(const ConvWeight
     const auto load_rows = [&](uint32_t(&to)[kTilesM][4], int plane, int row) {
 #pragma unroll
       for (int m = 0; m < kTilesM; ++m)
-        ldmatrix<4, true>(
+        ldmatrix<true>(
             to[m], stage.in + plane * Layout::in_plane + in_offset[m] + row * (halo_side * Layout::in_channels * 2));
     };
     if constexpr (kept)
@@ -251,8 +254,8 @@ __global__ void __launch_bounds__(96 * kWarpsN, 2) sum_products(const ConvWeight
         for (int n = 0; n < 2; ++n)
 #pragma unroll
           for (int p = 0; p < kPlanes; ++p)
-            ldmatrix<4, true>(loaded[n][p], stage.out + p * Layout::out_plane + out_offset[n] +
-                                                step * (2 * patch_side * Layout::out_channels * 2));
+            ldmatrix<true>(loaded[n][p], stage.out + p * Layout::out_plane + out_offset[n] +
+                                             step * (2 * patch_side * Layout::out_channels * 2));
 #pragma unroll
         for (int ky = 0; ky < 3; ++ky) {
           uint32_t a[kPlanes][kTilesM][4];
@@ -388,7 +391,7 @@ void conv_weight_gradient(Stream& stream, const ConvWeightsArgs& args, Precision
 }
 
 int64_t conv_partial_bytes(const ConvPatches& patches, int64_t in_channels, int64_t out_channels, Precision precision) {
-  return runs_of(patches, in_channels, out_channels, precision).count * partial_stride(in_channels, out_channels) *
+  return runs_of(patches, in_channels, out_channels, precision).most * partial_stride(in_channels, out_channels) *
          static_cast<int64_t>(sizeof(float));
 }
 

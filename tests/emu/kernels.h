@@ -21,17 +21,15 @@ void sum_float4(const Stream& stream, const float* in, float* out, int n);
 
 /// d[16,8] = a[16,k] * b[k,8] + 1 with one warp; a row-major, b column-major. bfloat16 inputs as their bits.
 void product_bf16(const Stream& stream, const uint16_t* a, const uint16_t* b, float* d, int k);
-void product_tf32(const Stream& stream, const float* a, const float* b, float* d, int k);
-/// The same product of bfloat16 with fragments by ldmatrix: a by x4, b (column-major) by x2, or b row-major by
-/// x2.trans.
+/// The same product with fragments by ldmatrix, of b row-major transposed.
 void product_ldmatrix(const Stream& stream, const uint16_t* a, const uint16_t* b, float* d, int k, bool b_row_major);
-/// Registers of one warp after ldmatrix of `matrices` (1, 2, 4) 8x8 matrices [matrices,8,8]: out[lane, matrix].
-void load_matrices(const Stream& stream, const uint16_t* in, uint32_t* out, int matrices, bool transposed);
+/// Registers of one warp after ldmatrix of four 8x8 matrices [4,8,8]: out[lane, matrix].
+void load_matrices(const Stream& stream, const uint16_t* in, uint32_t* out, bool transposed);
 
 /// out = 2 * in by blocks of 128 threads that copy `stages` tiles of 512 floats ahead; elements from `length` on are 0.
 void doubled_through_pipeline(const Stream& stream, const float* in, float* out, int padded_length, int length);
-/// The same with copies of 4 and 8 bytes, of which every third is not valid.
-void copied_in_small_pieces(const Stream& stream, const float* in, float* out, int length);
+/// out = in by a copy of 4 floats a thread, of which every third is not valid and gives zeros.
+void copied_in_pieces(const Stream& stream, const float* in, float* out, int length);
 
 /// out[thread in grid] = x | y << 4 | z << 8 of the thread, then of the block << 12, 16, 20; blocks 3 x blocks_y x 2 of
 /// 4 x 3 x 5 threads.

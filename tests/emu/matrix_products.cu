@@ -26,18 +26,6 @@ __global__ void multiply_bf16(const uint16_t* a, const uint16_t* b, float* d, in
   store(sum, d);
 }
 
-__global__ void multiply_tf32(const float* a, const float* b, float* d, int k) {
-  const int group = lane_in_warp() / 4, member = lane_in_warp() % 4;
-  float sum[4] = {1, 1, 1, 1};
-  for (int k0 = 0; k0 < k; k0 += 8) {
-    uint32_t fa[4], fb[2];
-    for (int i = 0; i < 4; ++i) fa[i] = to_tf32(a[(group + i % 2 * 8) * k + k0 + member + i / 2 * 4]);
-    for (int i = 0; i < 2; ++i) fb[i] = to_tf32(b[group * k + k0 + member + i * 4]);
-    mma_m16n8k8_tf32(sum, fa, fb);
-  }
-  store(sum, d);
-}
-
 // Rows of 16 bytes lie 80 bytes apart at most: a pad of 16 bytes keeps ldmatrix free of bank conflicts.
 constexpr int row_stride = 24;
 
@@ -59,48 +47,38 @@ __global__ void multiply_loaded(const uint16_t* a, const uint16_t* b, float* d, 
         tile.b[i / 16][i % 16] = b[i / 16 * k + k0 + i % 16];
     }
     __syncwarp();
-    uint32_t fa[4], fb[2];
-    ldmatrix<4>(fa, &tile.a[lane % 16][lane / 16 * 8]);
+    // b has two matrices: loaded with themselves once more, as four.
+    uint32_t fa[4], twice[4];
+    ldmatrix(fa, &tile.a[lane % 16][lane / 16 * 8]);
     if (kRowMajorB)
-      ldmatrix<2, true>(fb, &tile.b[lane % 16][0]);
+      ldmatrix<true>(twice, &tile.b[lane % 16][0]);
     else
-      ldmatrix<2>(fb, &tile.b[lane % 8][lane / 8 % 2 * 8]);
+      ldmatrix(twice, &tile.b[lane % 8][lane / 8 % 2 * 8]);
+    const uint32_t fb[2] = {twice[0], twice[1]};
     mma_m16n8k16_bf16(sum, fa, fb);
     __syncwarp();
   }
   store(sum, d);
 }
 
-template <int kMatrices, bool kTransposed>
+template <bool kTransposed>
 __global__ void load(const uint16_t* in, uint32_t* out) {
   struct alignas(16) Rows {
-    uint16_t row[kMatrices * 8][8];
+    uint16_t row[32][8];
   };
   Rows& rows = *dynamic_smem<Rows>();
   const int lane = lane_in_warp();
-  for (int i = lane; i < kMatrices * 64; i += 32) rows.row[i / 8][i % 8] = in[i];
+  for (int i = lane; i < 4 * 64; i += 32) rows.row[i / 8][i % 8] = in[i];
   __syncwarp();
-  uint32_t loaded[kMatrices];
-  ldmatrix<kMatrices, kTransposed>(loaded, rows.row[lane % (kMatrices * 8)]);
-  for (int m = 0; m < kMatrices; ++m) out[lane * kMatrices + m] = loaded[m];
-}
-
-template <int kMatrices>
-void load_some(const Stream& stream, const uint16_t* in, uint32_t* out, bool transposed) {
-  if (transposed)
-    launch(load<kMatrices, true>, dim3(1), dim3(32), kMatrices * 128, stream)(in, out);
-  else
-    launch(load<kMatrices, false>, dim3(1), dim3(32), kMatrices * 128, stream)(in, out);
+  uint32_t loaded[4];
+  ldmatrix<kTransposed>(loaded, rows.row[lane]);
+  for (int m = 0; m < 4; ++m) out[lane * 4 + m] = loaded[m];
 }
 
 }  // namespace
 
 void product_bf16(const Stream& stream, const uint16_t* a, const uint16_t* b, float* d, int k) {
   launch(multiply_bf16, dim3(1), dim3(32), 0, stream)(a, b, d, k);
-}
-
-void product_tf32(const Stream& stream, const float* a, const float* b, float* d, int k) {
-  launch(multiply_tf32, dim3(1), dim3(32), 0, stream)(a, b, d, k);
 }
 
 void product_ldmatrix(const Stream& stream, const uint16_t* a, const uint16_t* b, float* d, int k, bool b_row_major) {
@@ -110,10 +88,8 @@ void product_ldmatrix(const Stream& stream, const uint16_t* a, const uint16_t* b
     launch(multiply_loaded<false>, dim3(1), dim3(32), sizeof(Fragment), stream)(a, b, d, k);
 }
 
-void load_matrices(const Stream& stream, const uint16_t* in, uint32_t* out, int matrices, bool transposed) {
-  if (matrices == 1) load_some<1>(stream, in, out, transposed);
-  if (matrices == 2) load_some<2>(stream, in, out, transposed);
-  if (matrices == 4) load_some<4>(stream, in, out, transposed);
+void load_matrices(const Stream& stream, const uint16_t* in, uint32_t* out, bool transposed) {
+  launch(transposed ? load<true> : load<false>, dim3(1), dim3(32), 4 * 128, stream)(in, out);
 }
 
 }  // namespace ptyfuse::tests

@@ -235,7 +235,7 @@ TEST(emu_faults, uninitialised_shared_memory) {
 }
 
 TEST(emu_faults, asynchronous_copies_without_wait_or_barrier) {
-  const DeviceArray<float> in(random_floats(32, 1, 2, 1), "in"), out(32, "out");
+  const DeviceArray<float> in(random_floats(4 * 32, 1, 2, 1), "in"), out(32, "out");
   const auto not_waited = [&](const Stream& stream) { planted::copy_not_waited(stream, in.data(), out.data()); };
   expect_found(FindingKind::async_copy, {"asynchronous copy in copy_and_read<false>", "ends without waiting"},
                not_waited);

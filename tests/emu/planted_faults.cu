@@ -108,14 +108,14 @@ __global__ void read_unwritten(float* out) {
 template <bool kWait>
 __global__ void copy_and_read(const float* in, float* out) {
   float* shared = dynamic_smem<float>();
-  cp_async<4>(shared + threadIdx.x, in + threadIdx.x);
+  cp_async(shared + 4 * threadIdx.x, in + 4 * threadIdx.x);
   cp_async_commit();
   if (kWait) {
     cp_async_wait<0>();
-    out[threadIdx.x] = shared[threadIdx.x ^ 1];
+    out[threadIdx.x] = shared[4 * (threadIdx.x ^ 1)];
   } else {
     __syncthreads();
-    out[threadIdx.x] = shared[threadIdx.x];
+    out[threadIdx.x] = shared[4 * threadIdx.x];
   }
 }
 
@@ -186,10 +186,10 @@ void uninitialised_shared(const Stream& stream, float* out) {
   launch(read_unwritten, dim3(1), dim3(32), 128, stream)(out);
 }
 void copy_not_waited(const Stream& stream, const float* in, float* out) {
-  launch(copy_and_read<false>, dim3(1), dim3(32), 128, stream)(in, out);
+  launch(copy_and_read<false>, dim3(1), dim3(32), 512, stream)(in, out);
 }
 void copy_without_barrier(const Stream& stream, const float* in, float* out) {
-  launch(copy_and_read<true>, dim3(1), dim3(32), 128, stream)(in, out);
+  launch(copy_and_read<true>, dim3(1), dim3(32), 512, stream)(in, out);
 }
 void trap_if(const Stream& stream, int value) {
   launch(trap_at, dim3(1), dim3(32), 0, stream)(value);

@@ -8,6 +8,7 @@
 #include "kernels/ops/max_pool2.h"
 #include "tests/support/compare.h"
 #include "tests/support/device.h"
+#include "tests/support/random_data.h"
 
 namespace ptyfuse::tests {
 namespace {
@@ -355,7 +356,8 @@ TEST(conv3x3, sums_what_lies_under_the_window) {
 }
 
 TEST(conv3x3, adds_to_the_gradient_of_the_input_when_asked) {
-  for (const Case& c : {Case{"", 2, 5, 6, 3, 9, true}, Case{"", 2, 8, 8, 12, 4, true, true, 5, 2}, Case{"", 2, 8, 8, 6, 8, true}}) {
+  for (const Case& c :
+       {Case{"", 2, 5, 6, 3, 9, true}, Case{"", 2, 8, 8, 12, 4, true, true, 5, 2}, Case{"", 2, 8, 8, 6, 8, true}}) {
     Fixture s(c);
     s.forward();
     const std::vector<float> once = s.backward().in, twice = s.backward(true).in;
@@ -398,6 +400,30 @@ TEST(conv3x3, takes_smaller_batches_and_none) {
                    s.grad_in().slice(0, 0, 0), false, w.view(), b.view());
   for (float e : download(s.stream_, w)) EXPECT_EQ(e, 0);
   for (float e : download(s.stream_, b)) EXPECT_EQ(e, 0);
+}
+
+// The work is shared out by the batch, and fewer images may take more working memory: 264 parts of 1056 patches, 212 of
+// 1057.
+TEST(conv3x3, smaller_batches_stay_within_the_memory_of_the_largest) {
+  constexpr int64_t images = 1056;
+  const Device device = test_device();
+  Stream stream(device);
+  const auto in = upload<float>(stream, {images, 8, 8, 4}, random_floats(images * 256, -1, 1, 1));
+  const auto grad_out = upload<float>(stream, {images, 8, 8, 4}, random_floats(images * 256, -1, 1, 2));
+  std::vector<float> gradients[2];
+  for (const int64_t largest : {images, images + 1}) {
+    Conv3x3 conv(
+        device,
+        {.batch = largest, .height = 8, .width = 8, .in_channels = 4, .out_channels = 4, .precision = Precision::bf16},
+        true);
+    Tensor<float> w(device, {3, 3, 4, 4}, "w"), b(device, {4}, "b");
+    fill_zero(stream, w.view());
+    fill_zero(stream, b.view());
+    conv.set_weights(stream, std::as_const(w).view(), std::as_const(b).view());
+    conv.backward(stream, in.view(), in.view(), grad_out.view(), {}, false, w.view(), b.view());
+    gradients[largest - images] = download(stream, w);
+  }
+  EXPECT_WITHIN(relative_l2(gradients[1].data(), gradients[0].data(), 9 * 4 * 4), 1e-5);
 }
 
 TEST(conv3x3, calls_take_no_memory) {
