@@ -3,6 +3,7 @@
 #include <cufft.h>
 #include <dlfcn.h>
 
+#include "kernels/device/buffer.h"
 #include "kernels/device/fft.h"
 #include "kernels/device/gpu.h"
 
@@ -26,7 +27,10 @@ class CuFft {
   CuFft() : handle_(dlopen(file().c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)) {
     if (handle_ == nullptr) fail();
     try {
-      find(plan_many, "cufftPlanMany");
+      find(create, "cufftCreate");
+      find(set_auto_allocation, "cufftSetAutoAllocation");
+      find(make_plan_many, "cufftMakePlanMany");
+      find(set_work_area, "cufftSetWorkArea");
       find(destroy, "cufftDestroy");
       find(set_stream, "cufftSetStream");
       find(exec_c2c, "cufftExecC2C");
@@ -39,7 +43,10 @@ class CuFft {
   CuFft(const CuFft&) = delete;
   CuFft& operator=(const CuFft&) = delete;
 
-  decltype(&cufftPlanMany) plan_many;
+  decltype(&cufftCreate) create;
+  decltype(&cufftSetAutoAllocation) set_auto_allocation;
+  decltype(&cufftMakePlanMany) make_plan_many;
+  decltype(&cufftSetWorkArea) set_work_area;
   decltype(&cufftDestroy) destroy;
   decltype(&cufftSetStream) set_stream;
   decltype(&cufftExecC2C) exec_c2c;
@@ -74,15 +81,31 @@ struct FftPlan::Impl {
     if (axes == 0) return;
     make_current(device.index());
     library = std::make_unique<CuFft>();
-    check(library->plan_many(&plan, axes, extent, nullptr, 1, 0, nullptr, 1, 0, CUFFT_C2C, static_cast<int>(batch)),
-          batch, height, width);
+    check(library->create(&plan), batch, height, width);
+    try {
+      make(device, axes, extent);
+    } catch (...) {
+      library->destroy(plan);
+      throw;
+    }
     planned = true;
   }
   ~Impl() {
     if (planned) library->destroy(plan);
   }
+  // With working memory that the device's account knows.
+  void make(const Device& device, int axes, int* extent) {
+    size_t work_bytes = 0;
+    check(library->set_auto_allocation(plan, 0), batch, height, width);
+    check(library->make_plan_many(plan, axes, extent, nullptr, 1, 0, nullptr, 1, 0, CUFFT_C2C, static_cast<int>(batch),
+                                  &work_bytes),
+          batch, height, width);
+    work = Buffer(device, static_cast<int64_t>(work_bytes), "fft2 work");
+    if (work_bytes > 0) check(library->set_work_area(plan, work.data()), batch, height, width);
+  }
   int64_t batch, height, width;
   std::unique_ptr<CuFft> library;
+  Buffer work;
   cufftHandle plan = 0;
   bool planned = false;
 };
@@ -97,7 +120,7 @@ int64_t FftPlan::batch() const {
   return impl_->batch;
 }
 
-void FftPlan::run(const Stream& stream, bool inverse, void* images) const {
+void FftPlan::run(const Stream& stream, bool inverse, void* images, int64_t) const {
   if (!impl_->planned) return;
   auto* const data = static_cast<cufftComplex*>(images);
   const auto native = static_cast<cudaStream_t>(stream.native_handle());

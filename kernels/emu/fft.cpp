@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/emu/capture.h"
+#include "kernels/emu/memory.h"
 
 namespace ptyfuse::gpu {
 namespace {
@@ -39,7 +40,7 @@ struct FftPlan::Impl {
   int64_t batch;
   size_t height, width;
 
-  void run(bool inverse, void* images) const;
+  void run(bool inverse, void* images, int64_t count) const;
 };
 
 FftPlan::FftPlan(const Device&, int64_t batch, int64_t height, int64_t width)
@@ -52,15 +53,18 @@ int64_t FftPlan::batch() const {
   return impl_->batch;
 }
 
-void FftPlan::run(const Stream& stream, bool inverse, void* images) const {
-  const auto transform_all = [plan = impl_.get(), inverse, images] { plan->run(inverse, images); };
+void FftPlan::run(const Stream& stream, bool inverse, void* images, int64_t count) const {
+  const auto transform_all = [plan = impl_.get(), inverse, images, count] {
+    const emu::DeviceAccess access;
+    plan->run(inverse, images, count);
+  };
   if (!emu::captured(stream.native_handle(), transform_all)) transform_all();
 }
 
-void FftPlan::Impl::run(bool inverse, void* images) const {
+void FftPlan::Impl::run(bool inverse, void* images, int64_t count) const {
   const double sign = inverse ? 1 : -1;
   Wave image(height * width), rows(image.size()), column(height);
-  for (int64_t b = 0; b < batch; ++b) {
+  for (int64_t b = 0; b < count; ++b) {
     auto* const data = static_cast<std::complex<float>*>(images) + b * static_cast<int64_t>(image.size());
     for (size_t i = 0; i < image.size(); ++i) image[i] = data[i];
     for (size_t y = 0; y < height; ++y) transform(image.data() + y * width, width, 1, sign, rows.data() + y * width);

@@ -182,6 +182,7 @@ void abandon_capture(int, void*) noexcept {
 void launch_graph(int, void* stream, void* graph) {
   emu::forbid_on_captured(stream, "cudaGraphLaunch");
   pending(stream).finish();
+  const emu::DeviceAccess access;
   for (const auto& work : *static_cast<emu::Graph*>(graph)) work();
 }
 void destroy_graph(int, void* graph) noexcept {

@@ -185,6 +185,7 @@ void run(const Stream& stream, const LaunchConfig& config, const KernelCall& ker
   FaultList faults;
   std::unique_ptr<Monitor> monitor;
   std::atomic<bool> stop{false};
+  const DeviceAccess access;
   if (step != 0) {
     monitor = std::make_unique<Monitor>(config, kernel);
     BlockRunner runner(config, kernel, mode, monitor.get());

@@ -1,6 +1,5 @@
 #include "kernels/emu/memory.h"
 
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -11,7 +10,7 @@
 namespace ptyfuse::emu {
 namespace {
 
-constexpr int64_t guard_bytes = 512, alignment = 256;
+constexpr int64_t guard_bytes = 512;  // a multiple of the alignment promised
 
 // What a driver keeps of a GPU's memory.
 struct Registry {
@@ -90,8 +89,8 @@ void fill_poison(void* memory, int64_t bytes) {
 void* allocate(int64_t bytes, std::string name) {
   if (bytes < 0) throw Error(ErrorKind::memory, "buffer '" + name + "': negative size");
   const int64_t whole = guard_bytes + bytes + 1 + guard_bytes;
-  auto* base = static_cast<uint8_t*>(
-      std::aligned_alloc(alignment, static_cast<size_t>((whole + alignment - 1) / alignment * alignment)));
+  const DeviceAccess access;
+  auto* base = static_cast<uint8_t*>(take_from_arena(whole));
   if (base == nullptr)
     throw Error(ErrorKind::memory, "out of memory: buffer '" + name + "' needs " + std::to_string(bytes) + " bytes");
   fill_poison(base, whole);
@@ -108,13 +107,14 @@ std::string release(void* memory) {
   Registry& all = registry();
   std::optional<GuardDamage> damage;
   {
+    const DeviceAccess access;
     const std::lock_guard lock(all.mutex);
     const auto found = all.live.find(reinterpret_cast<uintptr_t>(memory));
     if (found == all.live.end()) throw Error(ErrorKind::device, "release: not an allocation of the emulated device");
     damage = check(found->second);
     all.live.erase(found);
   }
-  std::free(static_cast<uint8_t*>(memory) - guard_bytes);
+  give_to_arena(static_cast<uint8_t*>(memory) - guard_bytes);
   if (!damage) return "";
   return "buffer '" + damage->allocation.name + "' of " + std::to_string(damage->allocation.bytes) +
          " bytes: guard byte at offset " + std::to_string(damage->offset_bytes) + " was overwritten";
@@ -123,18 +123,21 @@ std::string release(void* memory) {
 void copy_to_device(void* device_memory, const void* host_memory, int64_t bytes) {
   if (bytes <= 0) return;
   require_inside("copy to device", device_memory, bytes);
+  const DeviceAccess access;
   std::memcpy(device_memory, host_memory, static_cast<size_t>(bytes));
 }
 
 void copy_to_host(void* host_memory, const void* device_memory, int64_t bytes) {
   if (bytes <= 0) return;
   require_inside("copy to host", device_memory, bytes);
+  const DeviceAccess access;
   std::memcpy(host_memory, device_memory, static_cast<size_t>(bytes));
 }
 
 void fill_bytes(void* device_memory, uint8_t value, int64_t bytes) {
   if (bytes <= 0) return;
   require_inside("fill", device_memory, bytes);
+  const DeviceAccess access;
   std::memset(device_memory, value, static_cast<size_t>(bytes));
 }
 
@@ -148,6 +151,7 @@ std::vector<Allocation> allocations() {
 }
 
 std::vector<GuardDamage> check_guards() {
+  const DeviceAccess access;
   Registry& all = registry();
   const std::lock_guard lock(all.mutex);
   std::vector<GuardDamage> damages;

@@ -1,9 +1,12 @@
 #pragma once
 // Memory of the emulated GPU: host memory with guard bytes round every allocation, so that a kernel's stray write
-// shows. Thread-safe. As a GPU's, the memory is one for the process.
+// shows, and closed to the host but for kernels and copies (arena.h). Thread-safe. As a GPU's, the memory is one for
+// the process.
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "kernels/emu/arena.h"
 
 namespace ptyfuse::emu {
 

@@ -1,5 +1,6 @@
 #include "kernels/ops/fft2_cuda.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/ops/fft2_shared.cuh"
@@ -82,16 +83,21 @@ void rotate(Stream& stream, const RotateArgs& args) {
 
 }  // namespace
 
-Fft2::Fft2(const Device& device, int64_t height, int64_t width) : device_(device), height_(height), width_(width) {}
+Fft2::Planned::Planned(const Device& device, int64_t count, int64_t height, int64_t width)
+    : plan(device, count, height, width), images(device, {count, height, width}, "fft2 images"), done(device) {}
 
-bool Fft2::in_shared_memory() const {
-  return height_ == width_ && (height_ == 64 || height_ == 128);
+Fft2::Fft2(const Device& device, int64_t height, int64_t width) : height_(height), width_(width) {
+  if (height == width && (height == 64 || height == 128)) return;
+  // Some 8 MiB: enough to fill a GPU, little enough that a single image may bring all of it along.
+  constexpr int64_t pixels_at_once = 1 << 20, most_images = 4096;
+  const int64_t images = std::clamp(pixels_at_once / (height * width), int64_t{1}, most_images);
+  planned_ = std::make_unique<Planned>(device, images, height, width);
 }
 
 void Fft2::run(Stream& stream, FftDirection direction, TensorView<const complex64> in,
                TensorView<complex64> out) const {
   if (in.empty()) return;
-  if (!in_shared_memory()) return run_planned(stream, direction, in, out);
+  if (planned_ != nullptr) return run_planned(stream, direction, in, out);
   const int64_t images = in.extent(0);
   const TransformArgs args{device_pointer(in.data()), device_pointer(out.data()), 1.0F / static_cast<float>(height_)};
   if (height_ == 64)
@@ -100,59 +106,32 @@ void Fft2::run(Stream& stream, FftDirection direction, TensorView<const complex6
     launch_shared<128>(stream, direction, images, args);
 }
 
-Fft2::Lane Fft2::make_lane(const Stream& stream) const {
-  constexpr int64_t largest_batch = 512, largest_bytes = 64 << 20;
-  const int64_t image_bytes = height_ * width_ * static_cast<int64_t>(sizeof(complex64));
-  Lane lane{stream, {}, {}};
-  for (int64_t batch = largest_batch; batch >= 1; batch /= 8)
-    if (batch == 1 || batch * image_bytes <= largest_bytes) lane.plans.emplace_back(device_, batch, height_, width_);
-  lane.images = Tensor<complex64>(device_, {lane.plans.front().batch(), height_, width_}, "fft2 images");
-  return lane;
-}
-
-Fft2::Lane& Fft2::lane_of(const Stream& stream) const {
-  constexpr size_t most_lanes = 4;
-  const void* const native = stream.native_handle();
-  for (auto lane = lanes_.begin(); lane != lanes_.end(); ++lane)
-    if (lane->stream.native_handle() == native) {
-      lanes_.splice(lanes_.begin(), lanes_, lane);
-      return lanes_.front();
-    }
-  while (lanes_.size() >= most_lanes) {
-    lanes_.back().stream.synchronise();  // its work may still use the plans
-    lanes_.pop_back();
-  }
-  lanes_.push_front(make_lane(stream));
-  return lanes_.front();
-}
-
 void Fft2::run_planned(Stream& stream, FftDirection direction, TensorView<const complex64> in,
                        TensorView<complex64> out) const {
+  Planned& planned = *planned_;
+  const std::lock_guard lock(planned.mutex);
+  if (planned.last && planned.last->native_handle() != stream.native_handle()) {
+    planned.done.record(*planned.last);
+    planned.done.hold_back(stream);
+  }
+  planned.last = stream;
   const int64_t pixels = height_ * width_;
-  const std::lock_guard lock(mutex_);
-  Lane& lane = lane_of(stream);
   const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(pixels)));
   const int height = static_cast<int>(height_), width = static_cast<int>(width_);
-  float2* const work = device_pointer(lane.images.data());
-  auto plan = lane.plans.begin();
-  for (int64_t done = 0; done < in.extent(0);) {
-    if (in.extent(0) - done < plan->batch()) {
-      ++plan;
-      continue;
-    }
+  float2* const work = device_pointer(planned.images.data());
+  for (int64_t done = 0; done < in.extent(0); done += planned.plan.batch()) {
+    const int64_t count = std::min(planned.plan.batch(), in.extent(0) - done);
     const float2* const from = device_pointer(in.data() + done * pixels);
     float2* const to = device_pointer(out.data() + done * pixels);
-    const int64_t batch_pixels = plan->batch() * pixels;
     if (direction == FftDirection::forward) {
-      rotate(stream, {from, work, batch_pixels, height, width, 0, 0, scale});
-      plan->run(stream, false, work);
-      rotate(stream, {work, to, batch_pixels, height, width, height - height / 2, width - width / 2, 1.0F});
+      rotate(stream, {from, work, count * pixels, height, width, 0, 0, scale});
+      planned.plan.run(stream, false, work, count);
+      rotate(stream, {work, to, count * pixels, height, width, height - height / 2, width - width / 2, 1.0F});
     } else {
-      rotate(stream, {from, work, batch_pixels, height, width, height / 2, width / 2, scale});
-      plan->run(stream, true, work);
-      rotate(stream, {work, to, batch_pixels, height, width, 0, 0, 1.0F});
+      rotate(stream, {from, work, count * pixels, height, width, height / 2, width / 2, scale});
+      planned.plan.run(stream, true, work, count);
+      rotate(stream, {work, to, count * pixels, height, width, 0, 0, 1.0F});
     }
-    done += plan->batch();
   }
 }
 

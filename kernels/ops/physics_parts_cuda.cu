@@ -226,11 +226,10 @@ void PhysicsParts::enqueue(Stream& stream, const PhysicsInputs& inputs, TensorVi
     launch_pixels(make_objects, objects * pixels, stream, args);
     if (args.call.merged) launch_pixels(make_regions, region_pixels, stream, args);
     launch_pixels(illuminate_members, patterns * pixels, stream, args);
-    // Behind the waves of a short run of groups lies whatever was there: it is transformed for nothing.
-    fft_.run(stream, false, waves_.data());
+    fft_.run(stream, false, waves_.data(), patterns * spec_.probe_modes);
     launch(compare_patterns, dim3(static_cast<unsigned>(patterns)), dim3(pixel_threads), reduction_bytes, stream)(args);
     if (!grad_amplitude) continue;
-    fft_.run(stream, true, waves_.data());
+    fft_.run(stream, true, waves_.data(), patterns * spec_.probe_modes);
     launch_pixels(gather_modes, patterns * pixels, stream, args);
     if (args.call.merged) launch_pixels(make_region_gradients, region_pixels, stream, args);
     launch_pixels(object_gradients, objects * pixels, stream, args);

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <cstring>
 
 #include "kernels/emu/recorder.h"
@@ -37,16 +39,51 @@ TEST(emu_memory, tells_the_first_damaged_guard_byte) {
   for (const int64_t bytes : {0, 1, 7, 64, 1001})
     for (const int64_t at : {int64_t{-512}, int64_t{-1}, bytes, bytes + 1, bytes + 500}) {
       auto* const memory = static_cast<uint8_t*>(emu::allocate(bytes, "image"));
-      memory[at] ^= 0x10;
+      const auto damage = [&] {
+        const emu::DeviceAccess access;
+        memory[at] ^= 0x10;
+      };
+      damage();
       const std::vector<emu::GuardDamage> damages = emu::check_guards();
       ASSERT_EQ(damages.size(), 1U) << bytes << " bytes, byte " << at;
       EXPECT_EQ(damages[0].offset_bytes, at);
       EXPECT_EQ(damages[0].allocation.name, "image");
       EXPECT_TRUE(emu::check_guards().empty()) << "told once";
-      memory[at] ^= 0x10;
+      damage();
       EXPECT_EQ(emu::release(memory), "buffer 'image' of " + std::to_string(bytes) + " bytes: guard byte at offset " +
                                           std::to_string(at) + " was overwritten");
     }
+}
+
+TEST(emu_memory, is_closed_to_the_host) {
+  const DeviceArray<float> first(std::vector<float>{1, 2}, "first"), second(std::vector<float>(1 << 20, 3), "second");
+  const auto read = [](const DeviceArray<float>& array, size_t at) {
+    return const_cast<const volatile float*>(array.data())[at];
+  };
+  EXPECT_EXIT(static_cast<void>(read(first, 1)), testing::KilledBySignal(SIGSEGV), "");
+  EXPECT_EXIT(static_cast<void>(read(second, (1 << 20) - 1)), testing::KilledBySignal(SIGSEGV), "");
+  {
+    const emu::DeviceAccess outer;
+    { const emu::DeviceAccess inner; }
+    EXPECT_EQ(read(first, 1), 2);
+    const DeviceArray<float> third(3 << 20, "third");  // an allocation meanwhile is open, too
+    EXPECT_TRUE(std::isnan(read(third, (3 << 20) - 1)));
+  }
+  transpose_naive(Stream(test_device()), second.data(), second.data() + (1 << 19), 32);
+  EXPECT_EXIT(static_cast<void>(read(second, 0)), testing::KilledBySignal(SIGSEGV), "");
+  EXPECT_EQ(second.host()[1 << 19], 3);
+}
+
+TEST(emu_memory, is_used_again) {
+  std::vector<void*> kept;
+  for (int i = 0; i < 40; ++i) {
+    void* const memory = emu::allocate(64 << 20, "passing");
+    EXPECT_EQ(emu::release(memory), "");
+    kept.push_back(emu::allocate(100, "kept"));
+  }
+  std::sort(kept.begin(), kept.end());
+  EXPECT_EQ(std::adjacent_find(kept.begin(), kept.end()), kept.end());
+  for (void* memory : kept) EXPECT_EQ(emu::release(memory), "");
 }
 
 TEST(emu_memory, copies_stay_inside_a_buffer) {

@@ -339,16 +339,14 @@ TEST(forward_model, frames_become_channels_and_stay_what_is_measured) {
   for (const Network network : {Network::grouped, Network::shared}) {
     Bench bench({"", small(2, true, true, true, network), false, 2}, 21);
     TrainingGraph graph = bench.graph();
-    const TensorView<const float> measured = graph.measured();
-    ASSERT_EQ(measured.shape(), (Shape{2, 4, 64, 64}));
+    ASSERT_EQ(graph.measured().shape(), (Shape{2, 4, 64, 64}));
+    const HostCopy<float> measured(bench.stream, graph.measured()), x(bench.stream, graph.x());
     for (int64_t b = 0; b < 2; ++b)
       for (int64_t c = 0; c < 4; ++c)
         for (int64_t i = 0; i < 64 * 64; ++i) {
           const float expected = 0.5F * bench.frames[static_cast<size_t>((b * 4 + c) * 4096 + i)];
           ASSERT_EQ(measured(b, c, i / 64, i % 64), expected);
-          ASSERT_EQ(
-              network == Network::shared ? graph.x()(b * 4 + c, i / 64, i % 64, 0) : graph.x()(b, i / 64, i % 64, c),
-              expected);
+          ASSERT_EQ(network == Network::shared ? x(b * 4 + c, i / 64, i % 64, 0) : x(b, i / 64, i % 64, c), expected);
         }
   }
 }

@@ -10,6 +10,7 @@
 #include "kernels/device/error.h"
 #include "tests/support/compare.h"
 #include "tests/support/device.h"
+#include "tests/support/limited_device.h"
 #include "tests/support/random_data.h"
 #include "tests/support/reference_pattern.h"
 
@@ -88,14 +89,14 @@ TEST(pattern_model, takes_what_memory_there_is) {
   const std::vector<int32_t> index(37);
   std::vector<float> expected(37 * 64), found(37 * 64);
   PatternModel(tests::test_device(), objects, probe, 37).amplitudes(positions, index, expected);
-  const Device any = Device::cpu({.threads = 2});
+  const Device any = tests::limited_device(0);
   const ops::Fft2 transform(any, 8, 8);
   const int64_t scratch = any.memory_in_use_bytes();
-  const Device small = Device::cpu({.threads = 2, .memory_limit_bytes = scratch + 10 * 64 * 8});
+  const Device small = tests::limited_device(scratch + 10 * 64 * 8);
   PatternModel(small, objects, probe, 37).amplitudes(positions, index, found);
   EXPECT_EQ(found, expected);
   EXPECT_EQ(small.memory_peak_bytes(), scratch + 10 * 64 * 8);
-  const Device none = Device::cpu({.threads = 2, .memory_limit_bytes = scratch + 64 * 8 - 1});
+  const Device none = tests::limited_device(scratch + 64 * 8 - 1);
   const std::string refused = tests::error_message([&] { PatternModel(none, objects, probe, 37); });
   EXPECT_NE(refused.find("buffer 'exit waves' needs 512 bytes"), std::string::npos) << refused;
 }

@@ -4,6 +4,7 @@
 
 #include "tests/support/compare.h"
 #include "tests/support/device.h"
+#include "tests/support/limited_device.h"
 #include "tests/support/random_data.h"
 
 namespace ptyfuse {
@@ -177,13 +178,13 @@ TEST(stitcher, a_canvas_in_bands_gives_the_same_bits_within_its_memory) {
     EXPECT_EQ(none.weight, std::vector<float>(out.weight.size()));
     return out;
   };
-  const io::Reconstruction whole = stitch(test_device(), CanvasOnDevice::band, 316);
-  EXPECT_EQ(whole.object.data, stitch(test_device(), CanvasOnDevice::whole, 316).object.data);
+  const io::Reconstruction whole = stitch(limited_device(0), CanvasOnDevice::band, 316);
+  EXPECT_EQ(whole.object.data, stitch(limited_device(0), CanvasOnDevice::whole, 316).object.data);
   const int64_t others = 8 * 8 * 4 + static_cast<int64_t>(patches.size()) * 8;  // the weight and the patches
   for (const int64_t rows : {158, 39, 9}) {
     SCOPED_TRACE(rows);
     const int64_t limit = rows * width * 12 + others;
-    const Device small = Device::cpu({.threads = 2, .memory_limit_bytes = limit});
+    const Device small = limited_device(limit);
     const io::Reconstruction banded = stitch(small, CanvasOnDevice::band, rows);
     EXPECT_EQ(banded.object.data, whole.object.data);
     EXPECT_EQ(banded.weight, whole.weight);

@@ -80,16 +80,20 @@ TEST(fft2, one_object_serves_two_threads) {
   Stream stream(device);
   const auto in = upload<complex64>(stream, shape, random_complex(shape.elements(), 1));
   Tensor<complex64> alone(device, shape, "alone"), first(device, shape, "1"), second(device, shape, "2");
+  const int64_t in_use = device.memory_in_use_bytes();
   fft.run(stream, FftDirection::forward, in.view(), alone.view());
   const auto work = [&](Tensor<complex64>& out) {
     Stream own(device);
     for (int i = 0; i < 20; ++i) fft.run(own, FftDirection::forward, in.view(), out.view());
+    own.synchronise();
   };
   std::thread other([&] { work(first); });
   work(second);
   other.join();
   EXPECT_EQ(download(stream, first), download(stream, alone));
   EXPECT_EQ(download(stream, second), download(stream, alone));
+  EXPECT_EQ(device.memory_in_use_bytes(), in_use);
+  EXPECT_EQ(device.memory_peak_bytes(), in_use);
 }
 
 TEST(fft2, refuses_what_it_was_not_made_for) {
