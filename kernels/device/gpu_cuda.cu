@@ -21,6 +21,13 @@ void check(const char* what, int index, cudaError_t status) {
 cudaStream_t native(void* stream) {
   return static_cast<cudaStream_t>(stream);
 }
+
+// What the runtime would take into a graph, and a Graph is to have none of.
+void forbid_in_capture(const char* what, int index, void* stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check(what, index, cudaStreamIsCapturing(native(stream), &status));
+  if (status != cudaStreamCaptureStatusNone) check(what, index, cudaErrorStreamCaptureUnsupported);
+}
 cudaEvent_t native_event(void* event) {
   return static_cast<cudaEvent_t>(event);
 }
@@ -109,6 +116,7 @@ void release(int index, void* memory) noexcept {
 
 void* allocate_in_stream(int index, void* stream, int64_t bytes, const std::string& name) {
   make_current(index);
+  forbid_in_capture(("allocation of '" + name + "'").c_str(), index, stream);
   void* memory = nullptr;
   const cudaError_t status = cudaMallocAsync(&memory, static_cast<size_t>(bytes), native(stream));
   if (status == cudaErrorMemoryAllocation) {
@@ -177,11 +185,13 @@ void destroy_event(int index, void* event) noexcept {
 
 void record(int index, void* event, void* stream) {
   make_current(index);
+  forbid_in_capture("recording an event", index, stream);
   check("recording an event", index, cudaEventRecord(native_event(event), native(stream)));
 }
 
 void hold_back(int index, void* stream, void* event) {
   make_current(index);
+  forbid_in_capture("waiting for an event", index, stream);
   check("waiting for an event", index, cudaStreamWaitEvent(native(stream), native_event(event), 0));
 }
 
@@ -259,6 +269,7 @@ void abandon_capture(int index, void* stream) noexcept {
 
 void launch_graph(int index, void* stream, void* graph) {
   make_current(index);
+  forbid_in_capture("launch of a graph", index, stream);
   check("launch of a graph", index, cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), native(stream)));
 }
 

@@ -19,7 +19,8 @@ struct StitchSums {
 /// where element [0,0] of patch s lies at canvas pixel corner_px[s] = [y,x] (float64, fractions by bilinear
 /// interpolation; what falls outside the canvas is dropped). patches [S,M,M] complex64 (rows may be strided: a central
 /// crop is a slice), weight [M,M] float32, contiguous. Cost proportional to covered pixels; each canvas pixel is summed
-/// in the order of s, so that the result does not depend on threads() or on how patches are batched. S = 0 is legal.
+/// in the order of s, so that the result does not depend on threads() or on how patches are batched. S = 0 is legal. On
+/// a GPU the lists of work are made by the host and go there in one copy, which waits for the stream's earlier work.
 /// Error(shape): shapes differ; Error(numeric): a corner that is not finite. Source: sections 0.11 and 6.
 void reassemble(Stream& stream, TensorView<const complex64> patches, std::span<const double> corner_px,
                 TensorView<const float> weight, const StitchSums& sums);

@@ -1,5 +1,8 @@
 #include "kernels/ops/reassemble_cuda.h"
 
+#include <cstddef>
+#include <cstring>
+
 #include "kernels/device/scratch.h"
 #include "kernels/ops/elementwise.cuh"
 #include "kernels/ops/reassemble_tiles.h"
@@ -121,18 +124,35 @@ struct FinishArgs {
   __device__ void apply1(int64_t i) const { object[i] = divided(weighted[i], weight[i / 2]); }
 };
 
-/// The list in the device's memory.
-template <class T>
-class Uploaded {
+/// The work lists in the device's memory, by one copy.
+class UploadedTiles {
  public:
-  Uploaded(Stream& stream, const std::vector<T>& host, const char* name)
-      : memory_(stream, static_cast<int64_t>(host.size()), name) {
-    copy_bytes_to_device(stream, memory_.data(), host.data(), static_cast<int64_t>(host.size() * sizeof(T)));
+  UploadedTiles(Stream& stream, const StitchTiles& lists)
+      : placements_bytes_(bytes(lists.placements)),
+        tiles_bytes_(bytes(lists.tiles)),
+        memory_(stream, static_cast<int64_t>(placements_bytes_ + tiles_bytes_ + bytes(lists.patches)),
+                "lists of stitching") {
+    // Lists of larger elements first: each is aligned behind the one before.
+    static_assert(alignof(PatchPlacement) >= alignof(StitchTile) && alignof(StitchTile) >= alignof(int32_t));
+    std::vector<std::byte> all(placements_bytes_ + tiles_bytes_ + bytes(lists.patches));
+    std::memcpy(all.data(), lists.placements.data(), placements_bytes_);
+    std::memcpy(all.data() + placements_bytes_, lists.tiles.data(), tiles_bytes_);
+    std::memcpy(all.data() + placements_bytes_ + tiles_bytes_, lists.patches.data(), bytes(lists.patches));
+    copy_bytes_to_device(stream, memory_.data(), all.data(), static_cast<int64_t>(all.size()));
   }
-  const T* data() const { return memory_.data(); }
+  const PatchPlacement* placements() const { return reinterpret_cast<const PatchPlacement*>(memory_.data()); }
+  const StitchTile* tiles() const { return reinterpret_cast<const StitchTile*>(memory_.data() + placements_bytes_); }
+  const int32_t* touching() const {
+    return reinterpret_cast<const int32_t*>(memory_.data() + placements_bytes_ + tiles_bytes_);
+  }
 
  private:
-  Scratch<T> memory_;
+  template <class T>
+  static size_t bytes(const std::vector<T>& list) {
+    return list.size() * sizeof(T);
+  }
+  size_t placements_bytes_, tiles_bytes_;
+  Scratch<std::byte> memory_;
 };
 
 }  // namespace
@@ -143,14 +163,12 @@ void reassemble(Stream& stream, TensorView<const complex64> patches, std::span<c
   if (patches.empty() || sums.weight.empty()) return;
   const StitchTiles lists = sort_into_tiles(corner_px, side, height, width, tile_height, tile_width);
   if (lists.tiles.empty()) return;
-  const Uploaded placements(stream, lists.placements, "placements of patches");
-  const Uploaded tiles(stream, lists.tiles, "tiles of the canvas");
-  const Uploaded touching(stream, lists.patches, "patches of each tile");
+  const UploadedTiles uploaded(stream, lists);
   launch(reassemble_kernel, dim3(static_cast<unsigned>(lists.tiles.size())), dim3(block_threads),
-         staged * sizeof(StagedPatch),
-         stream)(ReassembleArgs{reinterpret_cast<const float2*>(patches.data()), patches.stride(0), patches.stride(1),
-                                side, weight.data(), reinterpret_cast<float2*>(sums.weighted.data()),
-                                sums.weight.data(), height, width, placements.data(), tiles.data(), touching.data()});
+         staged * sizeof(StagedPatch), stream)(
+      ReassembleArgs{reinterpret_cast<const float2*>(patches.data()), patches.stride(0), patches.stride(1), side,
+                     weight.data(), reinterpret_cast<float2*>(sums.weighted.data()), sums.weight.data(), height, width,
+                     uploaded.placements(), uploaded.tiles(), uploaded.touching()});
 }
 
 void reassemble_finish(Stream& stream, const StitchSums& sums, TensorView<complex64> object) {

@@ -11,7 +11,7 @@
 
 namespace ptyfuse::perf {
 
-/// Ceilings of the GPU that the project tunes for, an H200: copying and bfloat16 tensor products as measured, float32
+/// Ceilings of the GPU that the project tunes for, an H200: copying and bfloat16 tensor products as assumed, float32
 /// by its makers.
 inline constexpr double copy_bytes_per_s = 4.3e12, tensor_flop_per_s = 790e12, float_flop_per_s = 67e12;
 
