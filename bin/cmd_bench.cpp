@@ -79,7 +79,7 @@ class BenchCommand : public Command {
       std::fflush(stdout);
       lines += text + "\n";
     });
-    if (!output_.empty()) io::write_text_file(output_, lines, force_);
+    if (!output_.empty()) io::write_whole_file(output_, lines, force_);
     return 0;
   }
 

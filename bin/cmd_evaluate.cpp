@@ -57,9 +57,9 @@ class EvaluateCommand : public Command {
     const io::ComplexImage truth = io::read_complex_image(truth_, "object");
     const Evaluation e = evaluate(reconstruction, truth, config_);
     const io::MetricsReport report = metrics_report(e, reconstruction_, truth_);
-    io::write_text_file(output_, io::metrics_json(report), force_);
-    if (!csv_.empty()) io::write_text_file(csv_, io::metrics_csv(report, reconstruction_), force_);
-    if (!frc_csv_.empty()) io::write_text_file(frc_csv_, io::frc_csv(report, reconstruction_), force_);
+    io::write_whole_file(output_, io::metrics_json(report), force_);
+    if (!csv_.empty()) io::write_whole_file(csv_, io::metrics_csv(report, reconstruction_), force_);
+    if (!frc_csv_.empty()) io::write_whole_file(frc_csv_, io::frc_csv(report, reconstruction_), force_);
     if (!picture_.empty()) evaluation_page(reconstruction_, e).write_png(picture_, force_);
     print(e);
     return 0;

@@ -174,6 +174,8 @@ ordered_json checkpoint_facts(const io::Checkpoint& c) {
   facts["tensors"] = c.weights.size();
   facts["normalisation"] = c.normalisation;
   facts["log_scale"] = c.log_scale;
+  facts["weights_crc32"] = fmt::format("{:08x}", io::crc32(c.weights));
+  facts["adam_crc32"] = fmt::format("{:08x} {:08x}", io::crc32(c.adam_m), io::crc32(c.adam_v));
   facts["probe_modes"] = c.probe.depth;
   facts["config"] = c.config;
   return facts;
@@ -212,9 +214,12 @@ class InfoCommand : public Command {
         print_facts(reconstruction_facts(io::read_reconstruction(file_)), json_);
         break;
       case io::FileKind::checkpoint:
-      case io::FileKind::folder:
-        print_facts(checkpoint_facts(read_model(file_)), json_);
+      case io::FileKind::folder: {
+        ordered_json facts = checkpoint_facts(read_model(file_));
+        if (const auto best = best_epoch(file_)) facts["best_epoch"] = *best;
+        print_facts(facts, json_);
         break;
+      }
       case io::FileKind::scan_or_other: {
         const auto scan = open_scan(file_, hints_);
         const RunControl control = make_control();

@@ -31,7 +31,9 @@ class TrainCommand : public Command {
   const char* lesson() const override {
     return "The probe must be known (the scan's, or --probe); everything else is learned. RUN becomes a folder with "
            "the\n"
-           "model (model.h5), its settings (config.toml), the learning curve (history.csv, history.png) and log.txt.\n"
+           "model (model.h5), the best epoch's (best.h5), its settings (config.toml), the learning curve "
+           "(history.csv,\n"
+           "history.png) and log.txt.\n"
            "Ctrl-C saves and stops; the same command with --resume goes on, bit for bit.\n\n"
            "Examples:\n"
            "  ptyfuse train SCAN.h5 -o RUN   # the defaults: groups of four, 50 epochs\n"
@@ -51,7 +53,7 @@ class TrainCommand : public Command {
   int run() override {
     RunFolder folder(output_, resume_);
     io::Checkpoint stored;
-    const bool have_model = resume_ && has_model(folder);
+    const bool have_model = resume_ && folder.holds_checkpoint();
     if (resume_) take_stored_settings(folder, have_model, stored);
     if (!scans_.empty()) config_.scans = file_list(scans_);
     if (config_.scans.empty()) throw UsageError("no scan was named: ptyfuse train SCAN.h5 -o RUN");
@@ -75,12 +77,6 @@ class TrainCommand : public Command {
   }
 
  private:
-  static bool has_model(const RunFolder& folder) {
-    std::FILE* file = std::fopen(folder.model_path().c_str(), "rb");
-    if (file != nullptr) std::fclose(file);
-    return file != nullptr;
-  }
-
   std::vector<std::unique_ptr<io::ScanReader>> open_scans() const {
     std::vector<std::unique_ptr<io::ScanReader>> scans;
     for (const std::string& file : files_of_list(config_.scans)) scans.push_back(open_scan(file, hints_));

@@ -33,10 +33,49 @@ void remove_leftovers(const std::string& folder) {
   std::vector<fs::path> leftovers;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    for (const char* ours : {"config.toml", "model.h5", "history.csv", "history.png"})
+    for (const char* ours : {"config.toml", "model.h5", "best.h5", "history.csv", "history.png"})
       if (name.starts_with(fmt::format(".{}.", ours)) && name.ends_with(".tmp")) leftovers.push_back(entry.path());
   }
   for (const fs::path& path : leftovers) fs::remove(path, error);
+}
+
+std::string best_path(const std::string& folder) {
+  return folder + "/best.h5";
+}
+
+// Unlike fs::exists, true where the disk fails to say.
+bool may_exist(const std::string& path) {
+  std::error_code error;
+  return fs::symlink_status(path, error).type() != fs::file_type::not_found;
+}
+
+// What an epoch is judged by.
+double judged_loss(const HistoryRow& row) {
+  return std::isfinite(row.val_loss) ? row.val_loss : row.loss;
+}
+
+// Whether the last epoch is better than the one kept; `kept` beyond the history is of another past.
+bool is_best(const std::vector<HistoryRow>& history, std::optional<int64_t> kept) {
+  if (history.empty()) return false;
+  if (!kept || *kept < 1 || *kept > static_cast<int64_t>(history.size())) return true;
+  return judged_loss(history.back()) < judged_loss(history[static_cast<size_t>(*kept - 1)]);
+}
+
+// What to do about a checkpoint of a run that cannot be read: in words, where the other one can.
+std::string other_checkpoint(const std::string& unreadable) {
+  const fs::path path(unreadable);
+  const bool is_best_one = path.filename() == "best.h5";
+  if (!is_best_one && path.filename() != "model.h5") return "";
+  const std::string other = (path.parent_path() / (is_best_one ? "model.h5" : "best.h5")).string();
+  try {
+    const int64_t epoch = io::read_checkpoint(other).epoch;
+    const std::string whole =
+        fmt::format("; {} is whole, after epoch {}: 'ptyfuse reconstruct {}' takes it", other, epoch, other);
+    return is_best_one ? whole
+                       : whole + fmt::format(", and after 'cp {} {}' --resume goes on from there", other, unreadable);
+  } catch (const io::FileError&) {
+    return "; no other checkpoint that is whole lies beside it";
+  }
 }
 
 void write_history_picture(const std::vector<HistoryRow>& history, const std::string& path) {
@@ -62,9 +101,12 @@ RunFolder::RunFolder(const std::string& path, bool resume) : path_(path) {
     throw io::FileError(path, "is not a folder; -o names the folder of the run");
 }
 
+bool RunFolder::holds_checkpoint() const {
+  return may_exist(model_path()) || may_exist(best_path(path_));
+}
+
 void RunFolder::refuse_second_run() const {
-  std::error_code error;
-  if (fs::exists(model_path(), error))
+  if (holds_checkpoint())
     throw io::FileError(path_, "holds a training run already; go on with --resume or choose another folder");
 }
 
@@ -78,15 +120,19 @@ void RunFolder::write_config(const Trainer& trainer, const std::string& surround
   }
   remove_leftovers(path_);
   TrainConfig config = trainer.config();
-  io::write_text_file(path_ + "/config.toml",
-                      "# Every setting of this run; 'ptyfuse train --config config.toml -o NEW' repeats it.\n" +
-                          surroundings + train_options(config).to_toml(),
-                      true);
+  io::write_whole_file(path_ + "/config.toml",
+                       "# Every setting of this run; 'ptyfuse train --config config.toml -o NEW' repeats it.\n" +
+                           surroundings + train_options(config).to_toml(),
+                       true);
 }
 
 void RunFolder::save(const Trainer& trainer) const {
-  io::write_checkpoint(model_path(), trainer.checkpoint());
-  io::write_text_file(path_ + "/history.csv", history_csv(trainer.history()), true);
+  const io::Checkpoint now = trainer.checkpoint();
+  io::write_checkpoint(model_path(), now);
+  // A file of its own, not a link: damage to one checkpoint leaves the other.
+  if (now.step_in_epoch == 0 && is_best(trainer.history(), best_epoch(path_)))
+    io::write_checkpoint(best_path(path_), now);
+  io::write_whole_file(path_ + "/history.csv", history_csv(trainer.history()), true);
   if (!trainer.history().empty()) write_history_picture(trainer.history(), path_ + "/history.png");
 }
 
@@ -98,11 +144,20 @@ void RunFolder::log(const std::string& line) const {
 io::Checkpoint read_model(const std::string& run_or_file) {
   std::error_code error;
   if (!fs::exists(run_or_file, error)) throw io::FileError(run_or_file, "no such run folder");
-  if (!fs::is_directory(run_or_file, error)) return io::read_checkpoint(run_or_file);
-  const std::string model = run_or_file + "/model.h5";
-  if (!fs::exists(model, error))
+  const bool is_run = fs::is_directory(run_or_file, error);
+  const std::string model = is_run ? run_or_file + "/model.h5" : run_or_file;
+  if (is_run && !may_exist(model) && !may_exist(best_path(run_or_file)))
     throw io::FileError(run_or_file, "no model.h5 in it: not the folder of a training run (ptyfuse train SCAN -o RUN)");
-  return io::read_checkpoint(model);
+  try {
+    return io::read_checkpoint(model);
+  } catch (const io::FileError& e) {
+    const std::string said = e.what();  // "PATH: what is wrong"
+    throw io::FileError(e.path(), said.substr(e.path().size() + 2) + other_checkpoint(model));
+  }
+}
+
+std::optional<int64_t> best_epoch(const std::string& run) {
+  return io::checkpoint_epoch(best_path(run));
 }
 
 }  // namespace ptyfuse

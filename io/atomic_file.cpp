@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -53,8 +52,7 @@ void sync(const std::string& path, const std::string& what, int flags) {
 /// Renames; without `force` only where nothing of that name has appeared meanwhile.
 int rename_to(const std::string& from, const std::string& to, bool force) {
   if (force) return ::rename(from.c_str(), to.c_str());
-  constexpr unsigned no_replace = 1;  // RENAME_NOREPLACE
-  if (::syscall(SYS_renameat2, AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), no_replace) == 0) return 0;
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
   if (errno != EINVAL && errno != ENOSYS) return -1;
   struct stat status {};
   if (::lstat(to.c_str(), &status) == 0) {
@@ -108,12 +106,18 @@ void AtomicFile::commit() {
   sync(folder_of(path_), path_, O_RDONLY | O_DIRECTORY);
 }
 
-void write_text_file(const std::string& path, std::string_view text, bool force) {
+void write_whole_file(const std::string& path, std::string_view bytes, bool force) {
   AtomicFile file(path, force);
-  std::FILE* out = std::fopen(file.temporary_path().c_str(), "wb");
-  if (!out) fail(path, "cannot be written");
-  const bool written = std::fwrite(text.data(), 1, text.size(), out) == text.size();
-  if (std::fclose(out) != 0 || !written) fail(path, "cannot be written");
+  {
+    const Descriptor out(::open(file.temporary_path().c_str(), O_WRONLY | O_CLOEXEC));
+    if (out.get() < 0) fail(path, "cannot be written");
+    while (!bytes.empty()) {
+      const ssize_t written = ::write(out.get(), bytes.data(), bytes.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) fail(path, "cannot be written");
+      bytes.remove_prefix(static_cast<size_t>(written));
+    }
+  }
   file.commit();
 }
 

@@ -16,6 +16,7 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
   /// Where to write.
   const std::string& temporary_path() const { return temporary_; }
+  /// FileError: the disk is full or fails, `path` has appeared meanwhile and !force.
   void commit();
 
  private:
@@ -23,8 +24,8 @@ class AtomicFile {
   bool force_ = false, committed_ = false;
 };
 
-/// Writes a whole text file through AtomicFile.
-void write_text_file(const std::string& path, std::string_view text, bool force);
+/// Writes a file of these bytes through AtomicFile.
+void write_whole_file(const std::string& path, std::string_view bytes, bool force);
 
 /// FileError when `path` exists and !force, is no ordinary file, or its folder is missing: to be asked before long work
 /// starts.

@@ -164,12 +164,21 @@ void Canvas::pixels(double x, double y, int64_t width, int64_t height, int64_t z
   cairo_restore(context);
 }
 
-void Canvas::write_png(const std::string& path) const {
+std::string Canvas::png() const {
+  std::string bytes;
+  const auto append = [](void* to, const unsigned char* data, unsigned length) {
+    try {
+      static_cast<std::string*>(to)->append(reinterpret_cast<const char*>(data), length);
+    } catch (const std::bad_alloc&) {
+      return CAIRO_STATUS_NO_MEMORY;  // no exception may pass through the library
+    }
+    return CAIRO_STATUS_SUCCESS;
+  };
   cairo_surface_flush(surface_.get());
-  const cairo_status_t status = cairo_surface_write_to_png(surface_.get(), path.c_str());
-  if (status != CAIRO_STATUS_SUCCESS) {
-    throw FileError(path, std::string("the picture cannot be written: ") + cairo_status_to_string(status));
-  }
+  const cairo_status_t status = cairo_surface_write_to_png_stream(surface_.get(), append, &bytes);
+  if (status != CAIRO_STATUS_SUCCESS)
+    throw std::runtime_error(std::string("the picture cannot be made: ") + cairo_status_to_string(status));
+  return bytes;
 }
 
 }  // namespace ptyfuse::io

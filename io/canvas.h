@@ -43,8 +43,8 @@ class Canvas {
   /// 0xRRGGBB pixels, row-major, each drawn as a sharp square of zoom x zoom.
   void pixels(double x, double y, int64_t width, int64_t height, int64_t zoom, std::span<const uint32_t> rgb);
 
-  /// FileError when the page cannot be written.
-  void write_png(const std::string& path) const;
+  /// The page as the bytes of a PNG file. std::runtime_error when memory does not suffice.
+  std::string png() const;
 
  private:
   std::shared_ptr<_cairo_surface> surface_;

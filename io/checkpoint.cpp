@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstring>
 #include <sstream>
 
 #include "io/atomic_file.h"
+#include "io/crc32.h"
 #include "io/file_error.h"
 #include "io/hdf5.h"
 #include "io/scan_parts.h"
@@ -65,21 +67,63 @@ std::string checksum_of(const Checkpoint& c) {
   return sum.text();
 }
 
+// A sum of each dataset says which one is damaged; the one over all holds for attributes and for what is missing, too.
+constexpr const char* crc_name = "crc32";
+
+template <class T>
+uint32_t crc_of(const std::vector<T>& data) {
+  return crc32(data.data(), data.size() * sizeof(T));
+}
+
+void write_text(h5::File& file, const std::string& name, const std::string& text) {
+  file.write_text(name, text).set_integer(crc_name, crc32(text.data(), text.size()));
+}
+
+template <class T>
+void write_array(h5::File& file, const std::string& name, const std::vector<int64_t>& shape,
+                 const std::vector<T>& data) {
+  file.write<T>(name, shape, data).set_integer(crc_name, crc_of(data));
+}
+
 void write_tensors(h5::File& file, const std::string& group, const std::vector<NamedTensor>& tensors) {
   std::string names;
   for (const NamedTensor& tensor : tensors) {
-    file.write<float>(group + "/" + tensor.name, tensor.shape, tensor.data);
+    write_array(file, group + "/" + tensor.name, tensor.shape, tensor.data);
     names += tensor.name + "\n";
   }
-  file.write_text(group + "_names", names);
+  write_text(file, group + "_names", names);
+}
+
+// Files of before the sums of single datasets have that over all alone.
+void check_crc(const h5::Dataset& dataset, uint32_t found) {
+  const std::optional<double> stated = dataset.number(crc_name);
+  if (stated && *stated != found)
+    throw FileError(dataset.path(), dataset.name(),
+                    fmt::format("its bytes do not match their checksum (CRC-32 {:.0f} stated, {} found); the file was "
+                                "changed or damaged: use another checkpoint",
+                                *stated, found));
+}
+
+std::string read_text(const h5::File& file, const std::string& name) {
+  const h5::Dataset dataset = file.dataset(name);
+  std::string text = dataset.read_text();
+  check_crc(dataset, crc32(text.data(), text.size()));
+  return text;
+}
+
+template <class T>
+std::vector<T> read_array(const h5::Dataset& dataset) {
+  std::vector<T> data = dataset.read_all<T>();
+  check_crc(dataset, crc_of(data));
+  return data;
 }
 
 std::vector<NamedTensor> read_tensors(const h5::File& file, const std::string& group) {
   std::vector<NamedTensor> tensors;
-  std::istringstream names(file.dataset(group + "_names").read_text());
+  std::istringstream names(read_text(file, group + "_names"));
   for (std::string name; std::getline(names, name);) {
     const h5::Dataset dataset = file.dataset(group + "/" + name);
-    tensors.push_back({name, dataset.shape(), dataset.read_all<float>()});
+    tensors.push_back({name, dataset.shape(), read_array<float>(dataset)});
   }
   return tensors;
 }
@@ -92,7 +136,11 @@ double needed(const h5::File& file, const char* attribute) {
 }
 
 int64_t needed_integer(const h5::File& file, const char* attribute) {
-  return static_cast<int64_t>(needed(file, attribute));
+  const double value = needed(file, attribute);
+  constexpr double largest = 9e15;  // whole numbers are exact up to there
+  if (!(std::abs(value) <= largest))
+    throw FileError(file.path(), fmt::format("attribute '{}' is {}; the checkpoint is damaged", attribute, value));
+  return static_cast<int64_t>(value);
 }
 
 }  // namespace
@@ -111,13 +159,16 @@ void write_checkpoint(const std::string& path, const Checkpoint& c) {
   file.set_number("log_scale", c.log_scale);
   file.set_number("measured_scale", c.measured_scale);
   file.set_number("learning_rate", c.learning_rate);
-  file.write_text("config", c.config);
+  write_text(file, "config", c.config);
   write_tensors(file, "weights", c.weights);
   write_tensors(file, "adam_m", c.adam_m);
   write_tensors(file, "adam_v", c.adam_v);
-  file.write<uint64_t>("random_state", {static_cast<int64_t>(c.random_state.size())}, c.random_state);
-  file.write<double>("trainer_state", {static_cast<int64_t>(c.trainer_state.size())}, c.trainer_state);
-  if (!c.probe.empty()) write_hdf5_image(file, "probe", c.probe);
+  write_array(file, "random_state", {static_cast<int64_t>(c.random_state.size())}, c.random_state);
+  write_array(file, "trainer_state", {static_cast<int64_t>(c.trainer_state.size())}, c.trainer_state);
+  if (!c.probe.empty()) {
+    h5::Dataset probe = write_hdf5_image(file, "probe", c.probe);
+    probe.set_integer(crc_name, crc_of(c.probe.data));
+  }
   file.close();
   output.commit();
 }
@@ -130,7 +181,14 @@ Checkpoint read_checkpoint(const std::string& path) {
                               "'); name the model.h5 of a run folder");
   const double version = needed(file, "version");
   if (version != 1)
-    throw FileError(path, fmt::format("checkpoint of version {}; this program reads version 1", version));
+    throw FileError(path, fmt::format("checkpoint of version {}; this program reads version 1: use the ptyfuse that "
+                                      "wrote it, or a newer one",
+                                      version));
+  const std::optional<std::string> stated = file.text("checksum");
+  if (!stated)
+    throw FileError(path,
+                    "has no attribute 'checksum', so that nothing proves it whole: another program wrote it, or it is "
+                    "damaged");
 
   Checkpoint c;
   c.step = needed_integer(file, "step");
@@ -141,18 +199,37 @@ Checkpoint read_checkpoint(const std::string& path) {
   c.log_scale = needed(file, "log_scale");
   c.measured_scale = needed(file, "measured_scale");
   c.learning_rate = needed(file, "learning_rate");
-  c.config = file.dataset("config").read_text();
+  c.config = read_text(file, "config");
   c.weights = read_tensors(file, "weights");
   c.adam_m = read_tensors(file, "adam_m");
   c.adam_v = read_tensors(file, "adam_v");
-  c.random_state = file.dataset("random_state").read_all<uint64_t>();
-  c.trainer_state = file.dataset("trainer_state").read_all<double>();
-  if (file.has("probe")) c.probe = read_hdf5_image(file.dataset("probe"));
-  const std::string stated = file.text("checksum").value_or(""), found = checksum_of(c);
-  if (stated != found)
-    throw FileError(path, "its contents do not match its checksum (" + stated + " stated, " + found +
-                              " found); the file was changed or damaged, use another checkpoint");
+  c.random_state = read_array<uint64_t>(file.dataset("random_state"));
+  c.trainer_state = read_array<double>(file.dataset("trainer_state"));
+  if (file.has("probe")) {
+    const h5::Dataset probe = file.dataset("probe");
+    c.probe = read_hdf5_image(probe);
+    check_crc(probe, crc_of(c.probe.data));
+  }
+  if (const std::string found = checksum_of(c); *stated != found)
+    throw FileError(path, "its attributes, or which datasets it holds, do not match its checksum (" + *stated +
+                              " stated, " + found + " found); the file was changed or damaged: use another checkpoint");
   return c;
+}
+
+std::optional<int64_t> checkpoint_epoch(const std::string& path) {
+  try {
+    const h5::File file = h5::File::open(path);
+    if (file.text("format") != format_name) return std::nullopt;
+    return needed_integer(file, "epoch");
+  } catch (const FileError&) {
+    return std::nullopt;
+  }
+}
+
+uint32_t crc32(const std::vector<NamedTensor>& tensors) {
+  uint32_t sum = 0;
+  for (const NamedTensor& tensor : tensors) sum = crc32(tensor.data.data(), tensor.data.size() * sizeof(float), sum);
+  return sum;
 }
 
 }  // namespace ptyfuse::io

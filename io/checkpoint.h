@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,9 +33,15 @@ struct Checkpoint {
   ComplexImage probe;  ///< as used in training, [modes,N,N]
 };
 
-/// Atomic replace of path. FileError as AtomicFile.
+/// Atomic replace of path, with a checksum of every dataset and one over everything. FileError as AtomicFile.
 void write_checkpoint(const std::string& path, const Checkpoint& checkpoint);
-/// FileError: not a checkpoint, another version, a tensor missing or of another shape than its data.
+/// FileError: not a checkpoint, another version, something missing, without a checksum; bytes that do not match
+/// theirs, and which dataset holds them.
 Checkpoint read_checkpoint(const std::string& path);
+/// Its number of whole epochs, read without the rest; nullopt where there is no checkpoint that can be opened.
+std::optional<int64_t> checkpoint_epoch(const std::string& path);
+
+/// CRC-32 of the tensors' values, one tensor behind the other.
+uint32_t crc32(const std::vector<NamedTensor>& tensors);
 
 }  // namespace ptyfuse::io

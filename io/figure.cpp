@@ -128,9 +128,7 @@ void Figure::write_png(const std::string& path, bool force) const {
     }
     y += row.height + row_gap_px;
   }
-  AtomicFile file(path, force);
-  canvas.write_png(file.temporary_path());
-  file.commit();
+  write_whole_file(path, canvas.png(), force);
 }
 
 ImagePanel amplitude_panel(std::string title, int64_t height, int64_t width,

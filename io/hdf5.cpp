@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 
 #include "io/hdf5_links.h"
 #include "io/hdf5_types.h"
@@ -37,6 +38,12 @@ std::string library_message() {
       },
       &message);
   std::erase(message, '\n');  // one error is one line
+  // "file write failed: time = ..., error message = 'No space left on device', buf = ..." and eight numbers more.
+  constexpr std::string_view said = "error message = '";
+  if (const size_t reason = message.find(said); reason != std::string::npos) {
+    const size_t begin = reason + said.size(), end = message.find('\'', begin);
+    message = message.substr(0, message.find_first_of(":,")) + ": " + message.substr(begin, end - begin);
+  }
   return message.empty() ? "no reason given" : message;
 }
 
@@ -52,9 +59,13 @@ Lock::~Lock() {
 }
 
 Handle::~Handle() {
-  if (id_ < 0) return;
+  close();
+}
+
+bool Handle::close() {
+  if (id_ < 0) return true;
   Lock lock;
-  close_(id_);
+  return close_(std::exchange(id_, -1)) >= 0;
 }
 
 File File::open(const std::string& path) {
@@ -77,11 +88,16 @@ File File::open(const std::string& path) {
   file.handle_ = Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose);
   if (!file.handle_.valid()) {
     const std::string reason = library_message();
+    if (reason.starts_with("unable to lock file"))
+      throw FileError(path,
+                      "another program is writing this file (it holds a lock on it); wait for it, or copy the file");
     if (FILE* readable = std::fopen(path.c_str(), "rb")) {
       std::fclose(readable);
     } else {
       throw FileError(path, std::string("cannot be opened: ") + std::strerror(errno));
     }
+    if (reason.starts_with("unable to open file: ") || reason.starts_with("file read failed: "))
+      throw FileError(path, "cannot be read: " + reason);
     if (H5Fis_hdf5(path.c_str()) > 0)
       throw FileError(path, "is an HDF5 file but truncated, damaged or still being written (" + reason +
                                 "); copy or make it again");
@@ -103,7 +119,10 @@ bool File::link_exists(const std::string& name, std::string& refused) const {
   Handle access = property_list(H5P_LINK_ACCESS);
   H5Pset_elink_cb(access.get(), refuse_link, &refused);
   for (size_t end = name.find('/', 1);; end = name.find('/', end + 1)) {
-    if (H5Lexists(handle_.get(), name.substr(0, end).c_str(), access.get()) <= 0) return false;
+    const htri_t there = H5Lexists(handle_.get(), name.substr(0, end).c_str(), access.get());
+    if (const std::string reason = there < 0 ? library_message() : ""; reason.starts_with("file read failed: "))
+      throw FileError(path_, name, "cannot be looked for: " + reason);  // that is not to say that it is missing
+    if (there <= 0) return false;
     if (end == std::string::npos) return true;
   }
 }
@@ -202,29 +221,36 @@ Dataset File::write(const std::string& name, const std::vector<int64_t>& shape, 
   if (static_cast<int64_t>(data.size()) != dataset.elements())
     throw FileError(path_, name, std::to_string(data.size()) + " values do not fill the shape " + dataset.shape_text());
   dataset.write_rows(0, shape.empty() ? 1 : shape[0], data);
+  dataset.flush();
   return dataset;
 }
 
-void File::write_text(const std::string& name, const std::string& value) {
+Dataset File::write_text(const std::string& name, const std::string& value) {
   Lock lock;
   Handle type(H5Tcopy(H5T_C_S1), H5Tclose), space(H5Screate(H5S_SCALAR), H5Sclose);
   H5Tset_size(type.get(), value.size() + 1);
   H5Tset_cset(type.get(), H5T_CSET_UTF8);
   Handle created = property_list(H5P_DATASET_CREATE);
   H5Pset_obj_track_times(created.get(), false);
-  Handle dataset(
+  Handle handle(
       H5Dcreate2(handle_.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, created.get(), H5P_DEFAULT),
       H5Dclose);
-  if (!dataset.valid() || H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, value.c_str()) < 0)
+  if (!handle.valid() || H5Dwrite(handle.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, value.c_str()) < 0)
     throw FileError(path_, name, "cannot be written: " + library_message());
+  Dataset dataset(path_, name, std::move(handle));
+  dataset.flush();
+  return dataset;
 }
 
 void File::close() {
   Lock lock;
-  const bool flushed = H5Fflush(handle_.get(), H5F_SCOPE_GLOBAL) >= 0;
-  const std::string reason = flushed ? "" : library_message();
-  handle_ = Handle();
-  if (!flushed) throw FileError(path_, "cannot be written (is the disk full?): " + reason);
+  bool written = H5Fflush(handle_.get(), H5F_SCOPE_GLOBAL) >= 0;
+  std::string reason = written ? "" : library_message();
+  if (!handle_.close() && written) {
+    written = false;
+    reason = library_message();
+  }
+  if (!written) throw FileError(path_, "cannot be written: " + reason);
 }
 
 #define PTYFUSE_INSTANTIATE(T)                                                                               \

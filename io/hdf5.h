@@ -35,7 +35,7 @@ class Handle {
  public:
   using Close = herr_t (*)(hid_t);
   Handle() = default;
-  Handle(hid_t id, Close close) : id_(id), close_(close) {}
+  Handle(hid_t id, Close closing) : id_(id), close_(closing) {}
   Handle(Handle&& other) noexcept { swap(other); }
   Handle& operator=(Handle&& other) noexcept {
     Handle(std::move(other)).swap(*this);
@@ -46,6 +46,8 @@ class Handle {
   ~Handle();
   hid_t get() const { return id_; }
   bool valid() const { return id_ >= 0; }
+  /// Closes now; false where the library says that it could not.
+  bool close();
 
  private:
   void swap(Handle& other) noexcept {
@@ -123,6 +125,8 @@ class Dataset : public Node {
   /// Rows as they would be read whole, written instead.
   template <class T>
   void write_rows(int64_t first, int64_t count, std::span<const T> in);
+  /// What was written reaches the file now. FileError where it cannot: a dataset that is closed says nothing.
+  void flush();
   /// A scalar text dataset.
   std::string read_text() const;
 
@@ -169,7 +173,7 @@ class File : public Node {
   template <class T>
   Dataset write(const std::string& name, const std::vector<int64_t>& shape, std::span<const T> data,
                 const Storage& storage = {});
-  void write_text(const std::string& name, const std::string& value);
+  Dataset write_text(const std::string& name, const std::string& value);
   /// Flushes and closes; FileError where the disk is full or the write fails.
   void close();
 

@@ -85,7 +85,7 @@ void ChunkReader::fail(int64_t band, const std::string& why) const {
                       "); the file is truncated or damaged, or was changed while in use: " + why);
 }
 
-bool ChunkReader::read_by_library(const hsize_t at[3], std::byte* out) const {
+std::string ChunkReader::read_by_library(const hsize_t at[3], std::byte* out) const {
   const std::vector<int64_t>& shape = dataset_->shape();
   hsize_t room[3], part[3];
   const hsize_t begin[3] = {};
@@ -95,9 +95,10 @@ bool ChunkReader::read_by_library(const hsize_t at[3], std::byte* out) const {
   }
   const Handle in_file(H5Dget_space(dataset_->handle_.get()), H5Sclose);
   const Handle in_memory(H5Screate_simple(3, room, nullptr), H5Sclose);
-  return H5Sselect_hyperslab(in_file.get(), H5S_SELECT_SET, at, nullptr, part, nullptr) >= 0 &&
-         H5Sselect_hyperslab(in_memory.get(), H5S_SELECT_SET, begin, nullptr, part, nullptr) >= 0 &&
-         H5Dread(dataset_->handle_.get(), type_(), in_memory.get(), in_file.get(), H5P_DEFAULT, out) >= 0;
+  const bool read = H5Sselect_hyperslab(in_file.get(), H5S_SELECT_SET, at, nullptr, part, nullptr) >= 0 &&
+                    H5Sselect_hyperslab(in_memory.get(), H5S_SELECT_SET, begin, nullptr, part, nullptr) >= 0 &&
+                    H5Dread(dataset_->handle_.get(), type_(), in_memory.get(), in_file.get(), H5P_DEFAULT, out) >= 0;
+  return read ? "" : library_message();  // now: closing the handles makes the library forget it
 }
 
 void ChunkReader::fetch(std::span<const int64_t> bands, StoredBands& into) const {
@@ -126,7 +127,7 @@ void ChunkReader::fetch(std::span<const int64_t> bands, StoredBands& into) const
         if (!taken) {
           stored = chunk_bytes_;
           chunk.mask = ~uint32_t{0};
-          if (!read_by_library(at, room(stored))) fail(band, library_message());
+          if (const std::string why = read_by_library(at, room(stored)); !why.empty()) fail(band, why);
         }
         chunk.bytes = static_cast<size_t>(stored);
         into.used += chunk.bytes;

@@ -46,8 +46,9 @@ class ChunkReader {
   ChunkReader(const Dataset& dataset, std::vector<int64_t> chunk, std::vector<ChunkFilter> filters,
               int64_t element_bytes, hid_t (*type)());
   int64_t chunks_along(size_t axis) const;
-  /// The elements of a chunk that was never written, or that nothing but the library can read; false: nor can it.
-  bool read_by_library(const hsize_t at[3], std::byte* out) const;
+  /// The elements of a chunk that was never written, or that nothing but the library can read. Why it could
+  /// not, "" where it could.
+  std::string read_by_library(const hsize_t at[3], std::byte* out) const;
   [[noreturn]] void fail(int64_t band, const std::string& why) const;
 
   const Dataset* dataset_;

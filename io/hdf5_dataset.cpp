@@ -356,6 +356,11 @@ void Dataset::write_rows(int64_t first, int64_t count, std::span<const T> in) {
     fail("cannot be written: " + library_message());
 }
 
+void Dataset::flush() {
+  Lock lock;
+  if (H5Dflush(handle_.get()) < 0) fail("cannot be written: " + library_message());
+}
+
 std::string Dataset::read_text() const {
   Lock lock;
   Handle type(H5Dget_type(handle_.get()), H5Tclose);

@@ -128,6 +128,7 @@ void ScanWriter::commit() {
   if (impl_->written != impl_->frames)
     throw FileError(impl_->path, "diffraction",
                     fmt::format("{} of {} frames were written", impl_->written, impl_->frames));
+  impl_->dataset.flush();
   impl_->dataset = h5::Dataset();
   impl_->file.close();
   impl_->output.commit();

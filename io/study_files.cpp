@@ -61,7 +61,7 @@ std::string text(const Json& json) {
 void write_arm_result(const std::string& path, const ArmResult& result) {
   Json out{{"format", arm_format}, {"format_version", 1}};
   out.update(arm_json(result));
-  write_text_file(path, text(out), true);
+  write_whole_file(path, text(out), true);
 }
 
 ArmResult read_arm_result(const std::string& path) {

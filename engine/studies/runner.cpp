@@ -59,8 +59,9 @@ void take_folder(const std::string& folder, const std::string& study) {
     throw io::FileError(folder, "holds 'study " + owner + "', not 'study " + study + "'; choose another folder");
   if (owner.empty() && fs::is_directory(folder, error) && !fs::is_empty(folder, error))
     throw io::FileError(folder, "holds other files and no study; choose another folder");
+  make_folder(folder);
+  io::write_whole_file(owner_path(folder), study + "\n", true);  // first: without it the folder is nobody's
   make_folder(folder + "/arms");
-  io::write_text_file(owner_path(folder), study + "\n", true);
 }
 
 std::string result_path(const std::string& folder, const std::string& arm) {
@@ -158,9 +159,9 @@ void write_tables(const Study& study, const std::string& folder, const Device& d
     summary.figures.push_back(figure.file);
     text += fmt::format("\n![{}]({})\n\n*{}*\n", figure.file, figure.file, figure.caption);
   }
-  io::write_text_file(folder + "/results.csv", io::rows_csv(rows), true);
-  io::write_text_file(folder + "/results.json", io::study_json(summary, outcome.arms), true);
-  io::write_text_file(folder + "/report.md", text, true);
+  io::write_whole_file(folder + "/results.csv", io::rows_csv(rows), true);
+  io::write_whole_file(folder + "/results.json", io::study_json(summary, outcome.arms), true);
+  io::write_whole_file(folder + "/report.md", text, true);
 }
 
 }  // namespace
@@ -230,7 +231,7 @@ RunOutcome run_study(const Study& study, const std::string& folder, bool force, 
     if (done[i]) outcome.arms.push_back(std::move(results[i]));
   if (!outcome.arms.empty()) outcome.report = study.report(outcome.arms, folder);
   for (const StudyFigure& figure : outcome.report.figures) figure.figure.write_png(folder + "/" + figure.file, true);
-  for (const auto& [name, text] : outcome.report.files) io::write_text_file(folder + "/" + name, text, true);
+  for (const auto& [name, text] : outcome.report.files) io::write_whole_file(folder + "/" + name, text, true);
   write_tables(study, folder, device, outcome);
   if (outcome.failed.empty()) {
     std::error_code error;

@@ -53,10 +53,10 @@ TEST(atomic_file, without_commit_the_old_file_stays_and_nothing_else) {
 TEST(atomic_file, force_replaces) {
   const TemporaryFolder folder;
   const std::string path = folder.file("out.txt");
-  io::write_text_file(path, "one", false);
-  expect_parts(file_error_of([&] { io::write_text_file(path, "two", false); }), {path, "exists already", "--force"});
+  io::write_whole_file(path, "one", false);
+  expect_parts(file_error_of([&] { io::write_whole_file(path, "two", false); }), {path, "exists already", "--force"});
   EXPECT_EQ(text_of(path), "one");
-  io::write_text_file(path, "two", true);
+  io::write_whole_file(path, "two", true);
   EXPECT_EQ(text_of(path), "two");
   EXPECT_EQ(folder.names(), std::set<std::string>{"out.txt"});
 }
@@ -87,7 +87,7 @@ TEST(atomic_file, two_at_once_do_not_meet) {
 
 TEST(atomic_file, permissions_are_those_of_an_ordinary_file) {
   const TemporaryFolder folder;
-  io::write_text_file(folder.file("a"), "x", false);
+  io::write_whole_file(folder.file("a"), "x", false);
   put(folder.file("b"), "x");
   struct stat a {
   }, b{};

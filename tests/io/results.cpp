@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "io/checkpoint.h"
+#include "io/crc32.h"
 #include "io/reconstruction_file.h"
 #include "tests/io/scan_fixture.h"
 #include "tests/support/temporary_folder.h"
@@ -156,7 +157,8 @@ TEST(checkpoint, refuses_what_is_not_whole) {
   file.seekp(static_cast<std::streamoff>(at));
   file.put(static_cast<char>(bytes[at] ^ 1));
   file.close();
-  expect_parts(file_error_of([&] { io::read_checkpoint(path); }), {path, "checksum", "damaged"});
+  expect_parts(file_error_of([&] { io::read_checkpoint(path); }),
+               {path, "weights/enc.0.conv0/kernel", "checksum", "damaged"});
 
   c.weights[0].shape = {7};
   expect_parts(file_error_of([&] { io::write_checkpoint(path, c); }), {path, "weights/enc.0.conv0/kernel", "[7]"});
@@ -169,6 +171,113 @@ TEST(checkpoint, refuses_what_is_not_whole) {
   expect_parts(file_error_of([&] { io::read_checkpoint(path); }), {path, "version 2"});
   std::filesystem::resize_file(path, 700);
   expect_parts(file_error_of([&] { io::read_checkpoint(path); }), {path, "truncated"});
+}
+
+std::string bytes_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return std::string((std::istreambuf_iterator<char>(file)), {});
+}
+
+void put_bytes(const std::string& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+}
+
+TEST(crc32, is_that_of_zlib_and_goes_on_where_it_stopped) {
+  const std::string digits = "123456789";
+  EXPECT_EQ(io::crc32(digits.data(), 9), 0xCBF43926u);
+  EXPECT_EQ(io::crc32(nullptr, 0), 0u);
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += static_cast<char>(i * i);
+  const uint32_t whole = io::crc32(text.data(), text.size());
+  EXPECT_EQ(whole,
+            0x23baa30du);  // python3 -c "import zlib; print(hex(zlib.crc32(bytes(i*i % 256 for i in range(100)))))"
+  for (size_t at = 0; at <= text.size(); ++at)
+    EXPECT_EQ(io::crc32(text.data() + at, text.size() - at, io::crc32(text.data(), at)), whole) << at;
+}
+
+TEST(checkpoint, one_flipped_bit_in_any_dataset_is_refused_and_the_dataset_named) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("model.h5");
+  const io::Checkpoint c = checkpoint();
+  io::write_checkpoint(path, c);
+  const std::string whole = bytes_of(path);
+  const auto pattern = []<class T>(const std::vector<T>& data) {
+    return std::string(reinterpret_cast<const char*>(data.data()), data.size() * sizeof(T));
+  };
+  const std::pair<const char*, std::string> datasets[] = {
+      {"config", c.config},
+      {"weights_names", "enc.0.conv0/kernel\nenc.0.conv0/bias\nlog_scale\n"},
+      {"weights/enc.0.conv0/kernel", pattern(c.weights[0].data)},
+      {"weights/enc.0.conv0/bias", pattern(c.weights[1].data)},
+      {"adam_m/enc.0.conv0/kernel", pattern(c.adam_m[0].data)},
+      {"adam_v/enc.0.conv0/kernel", pattern(c.adam_v[0].data)},
+      {"random_state", pattern(c.random_state)},
+      {"trainer_state", pattern(c.trainer_state)},
+      {"probe", pattern(c.probe.data)},
+  };
+  for (const auto& [name, data] : datasets) {
+    SCOPED_TRACE(name);
+    const size_t at = whole.find(data);
+    ASSERT_NE(at, std::string::npos);
+    ASSERT_EQ(whole.find(data, at + 1), std::string::npos);
+    for (size_t i = 0; i < data.size(); ++i) {
+      std::string damaged = whole;
+      damaged[at + i] = static_cast<char>(damaged[at + i] ^ 1 << i % 8);
+      put_bytes(path, damaged);
+      const std::string said = file_error_of([&] { io::read_checkpoint(path); });
+      EXPECT_NE(said.find(path + ": " + name + ": "), std::string::npos) << i << " " << said;
+    }
+  }
+}
+
+TEST(checkpoint, one_flipped_bit_in_an_attribute_is_refused) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("model.h5");
+  const io::Checkpoint c = checkpoint();
+  io::write_checkpoint(path, c);
+  const std::string whole = bytes_of(path);
+  for (const double value : {c.normalisation, c.log_scale, c.measured_scale, c.learning_rate}) {
+    SCOPED_TRACE(value);
+    const size_t at = whole.find(std::string(reinterpret_cast<const char*>(&value), sizeof value));
+    ASSERT_NE(at, std::string::npos);
+    for (size_t i = 0; i < sizeof value; ++i) {
+      std::string damaged = whole;
+      damaged[at + i] = static_cast<char>(damaged[at + i] ^ 1 << i % 8);
+      put_bytes(path, damaged);
+      expect_parts(file_error_of([&] { io::read_checkpoint(path); }), {path, "do not match its checksum", "damaged"});
+    }
+  }
+}
+
+TEST(checkpoint, without_sums_of_single_datasets_is_read_and_without_any_refused) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("model.h5");
+  io::write_checkpoint(path, checkpoint());
+  const auto remove = [&](const char* object, const char* attribute) {
+    const io::h5::Lock lock;
+    const io::h5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+    ASSERT_GE(H5Adelete_by_name(file.get(), object, attribute, H5P_DEFAULT), 0) << object;
+  };
+  for (const char* name : {"config", "weights_names", "weights/enc.0.conv0/kernel", "probe"}) remove(name, "crc32");
+  EXPECT_EQ(io::read_checkpoint(path).weights.at(0).data, checkpoint().weights[0].data);
+  std::string damaged = bytes_of(path);
+  const std::vector<float> weights = checkpoint().weights[0].data;
+  damaged[damaged.find(std::string(reinterpret_cast<const char*>(weights.data()), 24))] ^= 1;
+  put_bytes(path, damaged);
+  expect_parts(file_error_of([&] { io::read_checkpoint(path); }), {path, "do not match its checksum", "fnv1a64:"});
+
+  io::write_checkpoint(path, checkpoint());
+  remove("/", "checksum");
+  expect_parts(file_error_of([&] { io::read_checkpoint(path); }), {path, "no attribute 'checksum'", "nothing proves"});
+}
+
+TEST(checkpoint, its_epoch_is_read_alone) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(io::checkpoint_epoch(folder.file("none.h5")), std::nullopt);
+  io::write_checkpoint(folder.file("model.h5"), checkpoint());
+  EXPECT_EQ(io::checkpoint_epoch(folder.file("model.h5")), 7);
+  ScanFile().write(folder.file("scan.h5"));
+  EXPECT_EQ(io::checkpoint_epoch(folder.file("scan.h5")), std::nullopt);
 }
 
 void write_png(const std::string& path, uint32_t width, uint32_t height, uint32_t format,
