@@ -1,5 +1,7 @@
 #pragma once
 // Small scans in memory.
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <memory>
 #include <vector>
@@ -33,5 +35,27 @@ inline std::unique_ptr<io::ScanReader> small_scan(int64_t frames, int64_t side_p
   }
   return io::scan_from_memory(std::move(info), std::move(amplitude));
 }
+
+/// A sound scan one of whose frames holds `value` throughout for as long as `spoilt` says so: what a file that changes
+/// under a run, or a failing memory, gives. The flag may outlive it.
+class SpoiltScan : public io::ScanReader {
+ public:
+  SpoiltScan(std::unique_ptr<io::ScanReader> sound, int64_t frame, float value,
+             std::shared_ptr<const std::atomic<bool>> spoilt)
+      : sound_(std::move(sound)), frame_(frame), value_(value), spoilt_(std::move(spoilt)) {}
+  const io::ScanInfo& info() const override { return sound_->info(); }
+  void read_amplitude(int64_t first, int64_t count, std::span<float> out) override {
+    sound_->read_amplitude(first, count, out);
+    if (!*spoilt_ || frame_ < first || frame_ >= first + count) return;
+    const int64_t pixels = info().side_px * info().side_px;
+    std::fill_n(out.begin() + (frame_ - first) * pixels, pixels, value_);
+  }
+
+ private:
+  std::unique_ptr<io::ScanReader> sound_;
+  int64_t frame_;
+  float value_;
+  std::shared_ptr<const std::atomic<bool>> spoilt_;
+};
 
 }  // namespace ptyfuse::tests
