@@ -49,16 +49,18 @@ bool may_exist(const std::string& path) {
   return fs::symlink_status(path, error).type() != fs::file_type::not_found;
 }
 
-// What an epoch is judged by.
-double judged_loss(const HistoryRow& row) {
-  return std::isfinite(row.val_loss) ? row.val_loss : row.loss;
+// By the validation loss; an epoch without a finite one is worse than one with it.
+bool better(const HistoryRow& row, const HistoryRow& other) {
+  const bool judged = std::isfinite(row.val_loss);
+  if (judged != std::isfinite(other.val_loss)) return judged;
+  return judged ? row.val_loss < other.val_loss : row.loss < other.loss;
 }
 
 // Whether the last epoch is better than the one kept; `kept` beyond the history is of another past.
 bool is_best(const std::vector<HistoryRow>& history, std::optional<int64_t> kept) {
   if (history.empty()) return false;
   if (!kept || *kept < 1 || *kept > static_cast<int64_t>(history.size())) return true;
-  return judged_loss(history.back()) < judged_loss(history[static_cast<size_t>(*kept - 1)]);
+  return better(history.back(), history[static_cast<size_t>(*kept - 1)]);
 }
 
 // What to do about a checkpoint of a run that cannot be read: in words, where the other one can.
@@ -73,7 +75,7 @@ std::string other_checkpoint(const std::string& unreadable) {
         fmt::format("; {} is whole, after epoch {}: 'ptyfuse reconstruct {}' takes it", other, epoch, other);
     return is_best_one ? whole
                        : whole + fmt::format(", and after 'cp {} {}' --resume goes on from there", other, unreadable);
-  } catch (const io::FileError&) {
+  } catch (const std::exception&) {  // whatever the other suffers from, this one's fault is what counts
     return "; no other checkpoint that is whole lies beside it";
   }
 }
@@ -128,10 +130,16 @@ void RunFolder::write_config(const Trainer& trainer, const std::string& surround
 
 void RunFolder::save(const Trainer& trainer) const {
   const io::Checkpoint now = trainer.checkpoint();
+  // best.h5 is a file of its own, not a link: damage to one checkpoint leaves the other. It comes first: a run that is
+  // killed between the two repeats the epoch and ends with the same files.
+  if (now.step_in_epoch == 0) {
+    const std::optional<int64_t> kept = best_epoch(path_);
+    if (!kept && may_exist(best_path(path_)))
+      log("best.h5 cannot be read and is kept as it is");
+    else if (is_best(trainer.history(), kept))
+      io::write_checkpoint(best_path(path_), now);
+  }
   io::write_checkpoint(model_path(), now);
-  // A file of its own, not a link: damage to one checkpoint leaves the other.
-  if (now.step_in_epoch == 0 && is_best(trainer.history(), best_epoch(path_)))
-    io::write_checkpoint(best_path(path_), now);
   io::write_whole_file(path_ + "/history.csv", history_csv(trainer.history()), true);
   if (!trainer.history().empty()) write_history_picture(trainer.history(), path_ + "/history.png");
 }

@@ -109,9 +109,10 @@ class CliTest : public testing::Test {
   }
 
   /// Weights, moments and counters are equal bit for bit; times are not compared.
-  void expect_same_model(const std::string& a_run, const std::string& b_run) const {
-    const io::Checkpoint a = io::read_checkpoint(folder.file(a_run + "/model.h5"));
-    const io::Checkpoint b = io::read_checkpoint(folder.file(b_run + "/model.h5"));
+  void expect_same_model(const std::string& a_run, const std::string& b_run,
+                         const std::string& file = "/model.h5") const {
+    const io::Checkpoint a = io::read_checkpoint(folder.file(a_run + file));
+    const io::Checkpoint b = io::read_checkpoint(folder.file(b_run + file));
     EXPECT_EQ(a.step, b.step);
     EXPECT_EQ(a.epoch, b.epoch);
     EXPECT_EQ(a.step_in_epoch, b.step_in_epoch);

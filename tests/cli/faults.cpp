@@ -31,6 +31,7 @@ class cli_faults_in_training : public FaultTest {
     if (saved) step = io::read_checkpoint(folder.file(run + "/model.h5")).step;
     run_well(training(run) + (saved ? Arguments{"--resume"} : Arguments{}));
     expect_same_model(run, "UNDISTURBED");
+    expect_same_model(run, "UNDISTURBED", "/best.h5");
     EXPECT_FALSE(holds_temporary_file());
     std::filesystem::remove_all(folder.file(run));
     return step;
