@@ -36,7 +36,7 @@ std::vector<float> noise(int64_t n, uint32_t seed) {
 // make(device) gives the body.
 template <class Make>
 Result run_body(const Conv3x3Spec& spec, int threads, bool accumulate, Make make) {
-  const Device device = test_device(threads);
+  const Device device = Device::cpu({.threads = threads});  // whatever the tests run on: these are the processor's bodies
   Stream stream(device);
   const int64_t scale = spec.input_upsampled ? 2 : 1;
   const Shape in_shape{spec.batch, spec.height / scale, spec.width / scale, spec.in_channels};
@@ -88,7 +88,7 @@ Conv3x3Spec spec(int64_t batch, int64_t height, int64_t width, int64_t in, int64
 }
 
 TEST(conv3x3_winograd, every_vector_width_gives_the_same) {
-  const bool avx512 = test_device().cpu_features().avx512;
+  const bool avx512 = Device::cpu().cpu_features().avx512;
   for (const Conv3x3Spec& s : {spec(1, 4, 4, 1, 1), spec(2, 9, 6, 5, 19), spec(3, 8, 8, 40, 33),
                                spec(2, 12, 16, 16, 64), spec(2, 8, 12, 60, 4, true), spec(1, 6, 10, 17, 50, true)}) {
     SCOPED_TRACE(std::to_string(s.in_channels) + " to " + std::to_string(s.out_channels));
@@ -131,13 +131,13 @@ TEST(conv3x3_dnnl, agrees_with_winograd) {
 }
 
 TEST(conv3x3_dnnl, bf16_on_amx_agrees_with_rounding) {
-  if (!test_device().cpu_features().amx_bf16) GTEST_SKIP() << "this processor has no AMX";
+  if (!Device::cpu().cpu_features().amx_bf16) GTEST_SKIP() << "this processor has no AMX";
   Conv3x3Spec s = spec(3, 16, 16, 64, 64);
   s.precision = ops::Precision::bf16;
   auto make = [&](const Device& device) {
     return ops::cpu::make_dnnl_conv3x3(device, s, true, nullptr, ops::Precision::bf16);
   };
-  ASSERT_NE(make(test_device()), nullptr);
+  ASSERT_NE(make(Device::cpu()), nullptr);
   const Result got = run_body(s, 2, true, make);
   expect_close(got, run(s, ops::cpu::winograd_avx2()), 1e-5);
 }
@@ -145,7 +145,7 @@ TEST(conv3x3_dnnl, bf16_on_amx_agrees_with_rounding) {
 TEST(conv3x3_winograd, loses_few_digits_at_the_generators_widest_layer) {
   const Conv3x3Spec s{.batch = 1, .height = 16, .width = 16, .in_channels = 256, .out_channels = 256};
   const Result got =
-      run(s, test_device().cpu_features().avx512 ? ops::cpu::winograd_avx512() : ops::cpu::winograd_avx2());
+      run(s, Device::cpu().cpu_features().avx512 ? ops::cpu::winograd_avx512() : ops::cpu::winograd_avx2());
   const std::vector<float> in = noise(16 * 16 * 256, 1), weights = noise(9 * 256 * 256, 2), bias = noise(256, 3);
   const std::vector<float> grad = noise(16 * 16 * 256, 4);
   // A few output channels of the output, and a few input channels of the weights' gradient, in double.
