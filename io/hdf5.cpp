@@ -170,8 +170,11 @@ Dataset File::dataset(const std::string& name, const std::string& needed) const 
     const double band_bytes = static_cast<double>(plain.elements_) / static_cast<double>(rows) *
                               static_cast<double>(plain.element_bytes_ * plain.chunk_rows_);
     constexpr double most_bytes = 256.0 * (1 << 20), least_bytes = 1 << 20;
-    H5Pset_chunk_cache(access.get(), 12421, static_cast<size_t>(std::clamp(1.25 * band_bytes, least_bytes, most_bytes)),
-                       1.0);
+    // Without filters nothing is to be kept. The cache would take a chunk to be as long as the file's index says, and
+    // read behind its end where a damaged file says too little; without a cache the library reads what is asked for.
+    const bool filtered = H5Pget_nfilters(created.get()) > 0;
+    H5Pset_chunk_cache(access.get(), 12421,
+                       filtered ? static_cast<size_t>(std::clamp(1.25 * band_bytes, least_bytes, most_bytes)) : 0, 1.0);
   }
   // Files of raw data lie in this file's folder, where else the library would look in the working
   // one.

@@ -13,7 +13,7 @@ namespace {
 // Several bands are under way at once: larger ones would take memory that --host-memory does not count.
 constexpr int64_t most_band_bytes = 16 << 20;
 // No filter here makes a chunk that much larger: a size beyond it was made up.
-constexpr size_t most_growth = 2, most_extra_bytes = 4096;
+constexpr size_t most_growth = 2, most_extra_bytes = 64;
 
 /// nullopt: a filter's description cannot be read.
 std::optional<std::vector<ChunkFilter>> filters_of(hid_t creation) {
@@ -46,14 +46,19 @@ std::optional<ChunkReader> ChunkReader::of(const Dataset& dataset) {
   if (H5Pget_chunk(created.get(), 3, extent) != 3) return std::nullopt;
   const std::vector<int64_t> chunk(extent, extent + 3);
   const std::vector<int64_t>& shape = dataset.shape();
-  // The library keeps a chunk below 4 GiB.
-  int64_t band_bytes = static_cast<int64_t>(sizeof(T));
-  for (const int64_t e : {chunk[0], std::max(shape[1], chunk[1]), std::max(shape[2], chunk[2])})
-    if (e < 1 || __builtin_mul_overflow(band_bytes, e, &band_bytes) || band_bytes > most_band_bytes)
+  int64_t chunk_bytes = static_cast<int64_t>(sizeof(T));
+  for (const int64_t e : chunk)
+    if (e < 1 || __builtin_mul_overflow(chunk_bytes, e, &chunk_bytes) || chunk_bytes > most_band_bytes)
       return std::nullopt;
   std::optional<std::vector<ChunkFilter>> filters = filters_of(created.get());
   if (!filters || !ChunkDecoder::knows(*filters)) return std::nullopt;
-  return ChunkReader(dataset, chunk, std::move(*filters), static_cast<int64_t>(sizeof(T)), native_number<T>);
+  int64_t across = 0;
+  if (__builtin_mul_overflow((shape[1] - 1) / chunk[1] + 1, (shape[2] - 1) / chunk[2] + 1, &across) ||
+      across > most_band_bytes)
+    return std::nullopt;
+  ChunkReader reader(dataset, chunk, std::move(*filters), static_cast<int64_t>(sizeof(T)), native_number<T>);
+  if (reader.held_bytes() > static_cast<size_t>(most_band_bytes)) return std::nullopt;
+  return reader;
 }
 
 ChunkReader::ChunkReader(const Dataset& dataset, std::vector<int64_t> chunk, std::vector<ChunkFilter> filters,
@@ -63,6 +68,7 @@ ChunkReader::ChunkReader(const Dataset& dataset, std::vector<int64_t> chunk, std
       element_bytes_(element_bytes),
       type_(type),
       chunk_bytes_(static_cast<size_t>(chunk_[0] * chunk_[1] * chunk_[2] * element_bytes)),
+      filtered_(!filters.empty()),
       decoder_(std::move(filters), chunk_bytes_) {
   const Handle file(H5Iget_file_id(dataset.handle_.get()), H5Fclose);
   hsize_t bytes = 0;
@@ -71,7 +77,12 @@ ChunkReader::ChunkReader(const Dataset& dataset, std::vector<int64_t> chunk, std
 }
 
 int64_t ChunkReader::chunks_along(size_t axis) const {
-  return (dataset_->shape()[axis] + chunk_[axis] - 1) / chunk_[axis];
+  return (dataset_->shape()[axis] - 1) / chunk_[axis] + 1;
+}
+
+size_t ChunkReader::held_bytes() const {
+  return static_cast<size_t>(chunks_along(1) * chunks_along(2)) *
+         (chunk_bytes_ + most_extra_bytes + sizeof(StoredBands::Chunk));
 }
 
 size_t ChunkReader::band_bytes() const {
@@ -107,19 +118,21 @@ void ChunkReader::fetch(std::span<const int64_t> bands, StoredBands& into) const
   into.bands.assign(bands.begin(), bands.end());
   into.chunks.clear();
   into.used = 0;
+  into.stored.reserve(bands.size() * held_bytes());  // for growing by doubling would take more
   for (const int64_t band : bands)
     for (int64_t y = 0; y < chunks_along(1); ++y)
       for (int64_t x = 0; x < chunks_along(2); ++x) {
         const hsize_t at[3] = {static_cast<hsize_t>(band * chunk_[0]), static_cast<hsize_t>(y * chunk_[1]),
                                static_cast<hsize_t>(x * chunk_[2])};
         const auto room = [&](size_t bytes) {
-          if (into.stored.size() < into.used + bytes)
-            into.stored.resize(std::max(into.used + bytes, 2 * into.stored.size()));
+          if (into.stored.size() < into.used + bytes) into.stored.resize(into.used + bytes);
           return into.stored.data() + into.used;
         };
         StoredBands::Chunk chunk{.begin = into.used};
         hsize_t stored = 0;
-        bool taken = H5Dget_chunk_storage_size(id, at, &stored) >= 0 && stored > 0;
+        // H5Dread_chunk() writes as many bytes as the file's index says. Of a chunk with filters the size asked for is
+        // that one, of another the chunk's own, and the two may differ in a damaged file.
+        bool taken = filtered_ && H5Dget_chunk_storage_size(id, at, &stored) >= 0 && stored > 0;
         if (taken &&
             (stored > most_growth * chunk_bytes_ + most_extra_bytes || stored > static_cast<hsize_t>(file_bytes_)))
           fail(band, "a chunk of " + std::to_string(chunk_bytes_) + " bytes is said to take " + std::to_string(stored));

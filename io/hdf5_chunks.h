@@ -35,6 +35,8 @@ class ChunkReader {
 
   int64_t band_rows() const { return chunk_[0]; }
   size_t band_bytes() const;
+  /// Memory that a band as stored takes in StoredBands, by and large: its chunks may be padded, or tiny and many.
+  size_t held_bytes() const;
 
   /// Some bands' stored bytes; the room of `into` is used again. FileError: cannot be read, sizes that cannot be.
   void fetch(std::span<const int64_t> bands, StoredBands& into) const;
@@ -46,8 +48,8 @@ class ChunkReader {
   ChunkReader(const Dataset& dataset, std::vector<int64_t> chunk, std::vector<ChunkFilter> filters,
               int64_t element_bytes, hid_t (*type)());
   int64_t chunks_along(size_t axis) const;
-  /// The elements of a chunk that was never written, or that nothing but the library can read. Why it could
-  /// not, "" where it could.
+  /// The elements of a chunk without filters, that was never written, or that nothing but the library can read. Why it
+  /// could not, "" where it could.
   std::string read_by_library(const hsize_t at[3], std::byte* out) const;
   [[noreturn]] void fail(int64_t band, const std::string& why) const;
 
@@ -56,6 +58,7 @@ class ChunkReader {
   int64_t element_bytes_;
   hid_t (*type_)();  // in memory
   size_t chunk_bytes_;
+  bool filtered_;
   int64_t file_bytes_ = 0;
   ChunkDecoder decoder_;
 };

@@ -212,16 +212,23 @@ Dataset::Dataset(const std::string& path, const std::string& name, Handle handle
 void Dataset::check_storage() const {
   Handle created(H5Dget_create_plist(handle_.get()), H5Pclose);
   const H5D_layout_t layout = H5Pget_layout(created.get());
-  if (const std::string why = refusal_of_storage(path_, handle_.get()); !why.empty()) fail(why);
+  uint64_t in_all = 0;
+  if (const std::string why = refusal_of_storage(path_, handle_.get(), in_all); !why.empty()) fail(why);
   const bool elsewhere =
       layout == H5D_VIRTUAL || (layout == H5D_CONTIGUOUS && H5Pget_external_count(created.get()) > 0);
-  if (elsewhere || elements_ == 0) return;
+  if (elements_ == 0) return;
 
   // Deflate, the densest of the usual filters, shrinks at most 1032-fold: a header that claims more was made up.
   constexpr int64_t densest = 1100, free_bytes = 1 << 20;
   int64_t claimed = 0;
   if (__builtin_mul_overflow(elements_, element_bytes_, &claimed))
     fail("its header claims more bytes than can exist; the file is damaged");
+  if (elsewhere) {
+    if (claimed > free_bytes && static_cast<uint64_t>(claimed / densest) > in_all)
+      fail("its header claims " + std::to_string(claimed) + " bytes but its sources store only " +
+           std::to_string(in_all) + "; it is incomplete or damaged");
+    return;
+  }
   const auto stored = static_cast<int64_t>(H5Dget_storage_size(handle_.get()));
   Handle file(H5Iget_file_id(handle_.get()), H5Fclose);
   hsize_t file_bytes = 0;

@@ -1,5 +1,7 @@
 #include "io/hdf5_frames.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <thread>
 
@@ -12,10 +14,17 @@ constexpr size_t task_bytes = 256 << 10;
 // Of all tasks under way: raw, stored and half-decoded bytes.
 constexpr size_t most_bytes = 256 << 20, copies = 4;
 
-int team_size(int wanted, size_t bytes_of_a_task) {
-  if (wanted <= 0) wanted = static_cast<int>(std::thread::hardware_concurrency());
-  const size_t fit = most_bytes / (copies * std::max(bytes_of_a_task, task_bytes));
-  return static_cast<int>(std::clamp<size_t>(static_cast<size_t>(std::max(wanted, 1)), 1, std::max<size_t>(fit, 1)));
+int usable_processors() {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0) return CPU_COUNT(&allowed);
+  return static_cast<int>(std::thread::hardware_concurrency());
+}
+
+/// A task ends with the band that fills it. A team of several has a task more under way than threads.
+int team_size(int wanted, size_t bytes_of_a_band) {
+  if (wanted <= 0) wanted = usable_processors();
+  const size_t fit = most_bytes / (copies * (task_bytes + bytes_of_a_band));
+  return std::clamp(wanted, 1, std::max(1, static_cast<int>(fit) - 1));
 }
 
 std::optional<h5::ChunkReader> chunk_reader(const h5::Dataset& dataset, FrameType type) {
@@ -32,7 +41,8 @@ Hdf5Frames::Hdf5Frames(h5::Dataset dataset, FrameType type, FrameConverter conve
       frame_pixels_(frame_bytes_ / static_cast<size_t>(frame_type_bytes(type))),
       chunks_(chunk_reader(dataset_, type)),
       band_rows_(chunks_ ? chunks_->band_rows() : 1),
-      team_(team_size(threads, bytes_of(band_rows_))),
+      held_bytes_(std::max(bytes_of(band_rows_), chunks_ ? chunks_->held_bytes() : 0)),
+      team_(team_size(threads, held_bytes_)),
       slots_(static_cast<size_t>(team_.slots())) {}
 
 /// Where each task ends: behind whole bands, so that none is decoded twice.
@@ -46,7 +56,7 @@ std::vector<size_t> Hdf5Frames::share_out(std::span<const int64_t> frames, size_
         ends.push_back(i);
         bytes = 0;
       }
-      bytes += bytes_of(band_rows_);
+      bytes += held_bytes_;
     }
   }
   if (first < frames.size()) ends.push_back(frames.size());

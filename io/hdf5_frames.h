@@ -45,6 +45,7 @@ class Hdf5Frames {
   size_t frame_bytes_, frame_pixels_;
   std::optional<h5::ChunkReader> chunks_;
   int64_t band_rows_ = 1;
+  size_t held_bytes_;  // of a band, raw or stored
   Team team_;
   std::vector<Slot> slots_;
   // The last band of the call before, where bands hold several frames: the next call often begins in it.

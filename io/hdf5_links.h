@@ -1,6 +1,7 @@
 #pragma once
 #include <hdf5.h>
 
+#include <cstdint>
 #include <string>
 
 namespace ptyfuse::io::h5 {
@@ -16,7 +17,8 @@ herr_t refuse_link(const char* parent_file, const char* parent_group, const char
                    unsigned* flags, hid_t access, void* reason);
 
 /// For a dataset just opened from the file `path`: why its virtual sources or raw storage are not read, "" where they
-/// may be. Sources are opened and checked in turn, links in them and virtual datasets of them too. Callers hold a Lock.
-std::string refusal_of_storage(const std::string& path, hid_t dataset);
+/// may be. Sources are opened and checked in turn, links in them and virtual datasets of them too, and virtual sources
+/// of virtual sources up to a number. stored_bytes: that all files hold of it, each source once. Callers hold a Lock.
+std::string refusal_of_storage(const std::string& path, hid_t dataset, uint64_t& stored_bytes);
 
 }  // namespace ptyfuse::io::h5

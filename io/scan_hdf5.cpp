@@ -106,6 +106,14 @@ void read_mask(const h5::Dataset& mask, ScanInfo& info) {
   if (info.dc == DcPlace::corner) info.mask = shift_to_centre(info.mask, info.side_px);
 }
 
+/// The rest is checked with the other parts; the number of entries before memory is taken for them.
+std::vector<int32_t> read_object_index(const h5::Dataset& index, const ScanInfo& info) {
+  if (index.elements() != info.frames)
+    throw FileError(info.path, index.name(),
+                    fmt::format("{} entries for {} frames; each frame needs one", index.elements(), info.frames));
+  return index.read_all<int32_t>();
+}
+
 /// A positive number, or nullopt where the file does not know it (absent or NaN).
 std::optional<double> positive(const h5::File& file, const char* attribute) {
   const std::optional<double> value = file.number(attribute);
@@ -156,7 +164,7 @@ std::unique_ptr<ScanReader> open_hdf5_scan(const std::string& path, const ScanHi
     info.object = read_hdf5_image(object);
     info.object_kind = object.text("kind").value_or("");
   }
-  if (file.has("object_index")) info.object_index = file.dataset("object_index").read_all<int32_t>();
+  if (file.has("object_index")) info.object_index = read_object_index(file.dataset("object_index"), info);
   if (file.has("groups")) {
     const h5::Dataset groups = file.dataset("groups");
     if (groups.rank() != 2 || groups.elements() == 0)

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <numeric>
 #include <random>
 #include <stdexcept>
@@ -415,6 +416,75 @@ TEST(compressed_frames, a_damaged_chunk_is_one_error_that_names_it) {
       EXPECT_EQ(std::vector<float>(out.begin(), out.begin() + 6 * 36),
                 amplitude_of(std::vector<uint16_t>(counts.begin(), counts.begin() + 6 * 36)));
     }
+}
+
+/// A scan of chunks without filters whose index says that chunk 0 is `said` bytes long, not 72.
+std::vector<uint16_t> write_with_wrong_length(const std::string& path, const Chunked& how, uint32_t said) {
+  const std::vector<uint16_t> counts = counts_of<uint16_t>(11 * 36, 12);
+  write_scan(path, H5T_STD_U16LE, how, [&](hid_t data) {
+    ASSERT_GE(H5Dwrite(data, H5T_NATIVE_UINT16, H5S_ALL, H5S_ALL, H5P_DEFAULT, counts.data()), 0);
+  });
+  std::ifstream in(path, std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(in)), {});
+  // A key of a version 1 B-tree: length, mask, offsets 0, 0, 0 and that of the element's bytes.
+  const std::string key = std::string("\x48\0\0\0\0\0\0\0", 8) + std::string(32, '\0');
+  const size_t at = bytes.find(key, bytes.find("TREE\x01"));
+  EXPECT_NE(at, std::string::npos);
+  if (at != std::string::npos) std::memcpy(bytes.data() + at, &said, sizeof(said));
+  std::ofstream(path, std::ios::binary) << bytes;
+  return counts;
+}
+
+TEST(compressed_frames, lengths_in_the_file_do_not_pass_the_room_for_a_chunk) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("scan.h5");
+  for (const uint32_t said : {72U, 3000U, 3U, 0U}) {
+    SCOPED_TRACE(said);
+    const std::vector<uint16_t> counts = write_with_wrong_length(path, {}, said);
+    ASSERT_TRUE(decoded_here<uint16_t>(path));
+    expect_frames(path, amplitude_of(counts));
+    std::vector<uint16_t> by_library(counts.size());
+    io::h5::File::open(path).dataset("diffraction").read_rows<uint16_t>(0, 11, by_library);
+    EXPECT_EQ(by_library, counts);
+  }
+}
+
+TEST(compressed_frames, padded_and_tiny_chunks_count_as_what_they_take) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("scan.h5");
+  const std::vector<uint16_t> counts = counts_of<uint16_t>(36, 13);
+  const auto held = [&](const std::vector<hsize_t>& chunk) -> size_t {
+    ScanFile scan;
+    scan.omit = {"diffraction"};
+    scan.frames = 11;
+    scan.positions.assign(22, 1.0);
+    scan.positions_shape = {11, 2};
+    scan.write(path);
+    const io::h5::Lock lock;
+    const hsize_t shape[3] = {11, 6, 6}, most[3] = {H5S_UNLIMITED, H5S_UNLIMITED, H5S_UNLIMITED};
+    const io::h5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+    const io::h5::Handle space(H5Screate_simple(3, shape, most), H5Sclose);
+    const io::h5::Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+    H5Pset_chunk(creation.get(), 3, chunk.data()), H5Pset_deflate(creation.get(), 1);
+    {
+      const io::h5::Handle data(
+          H5Dcreate2(file.get(), "data", H5T_STD_U16LE, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+          H5Dclose);
+      const hsize_t first[3] = {0, 0, 0}, one[3] = {1, 6, 6};
+      const io::h5::Handle frame(H5Screate_simple(3, one, nullptr), H5Sclose);
+      H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, first, nullptr, one, nullptr);
+      EXPECT_GE(H5Dwrite(data.get(), H5T_NATIVE_UINT16, frame.get(), space.get(), H5P_DEFAULT, counts.data()), 0);
+    }
+    const io::h5::File opened = io::h5::File::open(path);
+    const io::h5::Dataset data = opened.dataset("data");
+    const auto reader = io::h5::ChunkReader::of<uint16_t>(data);
+    return reader ? reader->held_bytes() : 0;
+  };
+  EXPECT_GE(held({1, 600, 500}), 600u * 500 * 2);  // frames of 72 bytes in chunks of 600,000
+  EXPECT_LE(held({1, 600, 500}), 600u * 500 * 2 + 200);
+  EXPECT_GE(held({1, 1, 1}), 36u * (2 + sizeof(io::h5::StoredBands::Chunk)));
+  EXPECT_GE(held({2, 5, 6}), 2u * 10 * 6 * 2);
+  EXPECT_EQ(held({1, 3000, 3000}), 0u);  // 18 MB a frame: by the library
 }
 
 TEST(compressed_frames, an_illegal_count_is_named_whatever_the_threads) {

@@ -640,6 +640,21 @@ TEST(scan_errors, sources_of_sources_stay_in_the_folder) {
   expect_parts(file_error_of([&] { io::open_scan(path, plain_counts); }), {path, "../data.h5", "refused"});
 }
 
+/// Makes `name` of the file [3,4,4] counts in files of raw data, `bytes` from `offset` on of each.
+void make_raw(const std::string& path, const std::string& name, const std::vector<std::string>& files, off_t offset,
+              hsize_t bytes) {
+  const io::h5::Lock lock;
+  const hsize_t extent[3] = {3, 4, 4};
+  const io::h5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+  const io::h5::Handle space(H5Screate_simple(3, extent, nullptr), H5Sclose);
+  const io::h5::Handle created(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  for (const std::string& raw : files) ASSERT_GE(H5Pset_external(created.get(), raw.c_str(), offset, bytes), 0);
+  const io::h5::Handle data(
+      H5Dcreate2(file.get(), name.c_str(), H5T_STD_U16LE, space.get(), H5P_DEFAULT, created.get(), H5P_DEFAULT),
+      H5Dclose);
+  ASSERT_TRUE(data.valid());
+}
+
 TEST(scan_errors, raw_data_beside_the_file) {
   const TemporaryFolder folder, elsewhere;
   const std::string path = folder.file("scan.h5");
@@ -655,24 +670,137 @@ TEST(scan_errors, raw_data_beside_the_file) {
     ScanFile scan;
     scan.omit = {"diffraction"};
     scan.write(path);
-    {
-      const io::h5::Lock lock;
-      const hsize_t extent[3] = {3, 4, 4};
-      const io::h5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
-      const io::h5::Handle space(H5Screate_simple(3, extent, nullptr), H5Sclose);
-      const io::h5::Handle created(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-      ASSERT_GE(H5Pset_external(created.get(), name, 0, 96), 0);
-      const io::h5::Handle data(
-          H5Dcreate2(file.get(), "diffraction", H5T_STD_U16LE, space.get(), H5P_DEFAULT, created.get(), H5P_DEFAULT),
-          H5Dclose);
-      ASSERT_TRUE(data.valid());
-    }
+    make_raw(path, "diffraction", {name}, 0, 96);
     if (*message == '\0') {
       EXPECT_EQ(read_all(*io::open_scan(path, plain_counts))[47], 7.0f);
     } else {
       expect_parts(file_error_of([&] { io::open_scan(path, plain_counts); }), {path, "diffraction", name, message});
     }
   }
+}
+
+TEST(scan_errors, raw_data_behind_a_virtual_dataset_are_refused) {
+  const TemporaryFolder folder, elsewhere;
+  const std::string path = folder.file("scan.h5"), inner = folder.file("inner.h5");
+  const std::vector<uint16_t> here(48, 49), decoy(48, 9801);
+  for (const auto& [name, counts] :
+       {std::pair(folder.file("frames.raw"), &here), {elsewhere.file("frames.raw"), &decoy}})
+    std::ofstream(name, std::ios::binary).write(reinterpret_cast<const char*>(counts->data()), 96);
+  ScanFile scan;
+  scan.omit = {"diffraction"};
+  scan.write(path);
+  scan.write(inner);
+  make_raw(inner, "diffraction", {"frames.raw"}, 0, 96);
+  make_virtual(path, "diffraction", {"inner.h5"}, "diffraction");
+  const WorkingFolder there(elsewhere.path());
+  expect_parts(file_error_of([&] { io::open_scan(path, plain_counts); }),
+               {path, "diffraction", "raw data", "working folder", "refused"});
+}
+
+TEST(scan_errors, raw_data_that_end_too_early) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("scan.h5");
+  const std::vector<uint16_t> counts(48, 49);
+  ScanFile scan;
+  scan.omit = {"diffraction"};
+  struct Case {
+    size_t bytes;
+    off_t offset;
+    hsize_t said;
+    const char* message;
+  };
+  for (const Case& c : {Case{96, 0, H5F_UNLIMITED, ""},
+                        {16, 0, H5F_UNLIMITED, "hold 16 bytes"},
+                        {96, 1, H5F_UNLIMITED, "hold 95 bytes"},
+                        {16, 20, H5F_UNLIMITED, "hold 0 bytes"},
+                        {96, 8, H5F_UNLIMITED - 4, "truncated"}}) {
+    SCOPED_TRACE(c.message);
+    std::ofstream(folder.file("frames.raw"), std::ios::binary)
+        .write(reinterpret_cast<const char*>(counts.data()), static_cast<std::streamsize>(c.bytes));
+    scan.write(path);
+    make_raw(path, "diffraction", {"frames.raw"}, c.offset, c.said);
+    if (*c.message == '\0') {
+      EXPECT_EQ(read_all(*io::open_scan(path, plain_counts))[47], 7.0f);
+    } else {
+      expect_parts(file_error_of([&] { io::open_scan(path, plain_counts); }), {path, "diffraction", c.message});
+    }
+  }
+}
+
+TEST(scan_errors, a_linked_file_that_is_none_is_not_looked_for_elsewhere) {
+  const TemporaryFolder folder, elsewhere;
+  const std::string path = folder.file("scan.h5");
+  ScanFile().write(elsewhere.file("data.h5"));
+  std::ofstream(folder.file("data.h5")) << "no HDF5";
+  ScanFile scan;
+  scan.omit = {"diffraction"};
+  scan.write(path);
+  link_to(path, "diffraction", "data.h5", "diffraction");
+  const WorkingFolder there(elsewhere.path());
+  expect_parts(file_error_of([&] { io::open_scan(path); }), {path, "diffraction", "data.h5", "cannot be opened"});
+}
+
+/// Makes `name` of a file a virtual dataset of `extent` elements, one of which is somewhere.
+void claim(const std::string& path, const std::string& name, const std::vector<hsize_t>& extent, hid_t type) {
+  const io::h5::Lock lock;
+  const io::h5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+  const std::vector<hsize_t> one(extent.size(), 1), first(extent.size(), 0);
+  const int rank = static_cast<int>(extent.size());
+  const io::h5::Handle small(H5Screate_simple(rank, one.data(), nullptr), H5Sclose),
+      large(H5Screate_simple(rank, extent.data(), nullptr), H5Sclose);
+  const int64_t zero[2] = {0, 0};
+  const io::h5::Handle source(
+      H5Dcreate2(file.get(), "source", type, small.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
+  ASSERT_GE(H5Dwrite(source.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, zero), 0);
+  H5Sselect_hyperslab(large.get(), H5S_SELECT_SET, first.data(), nullptr, one.data(), nullptr);
+  const io::h5::Handle created(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  ASSERT_GE(H5Pset_virtual(created.get(), large.get(), ".", "source", small.get()), 0);
+  const io::h5::Handle data(
+      H5Dcreate2(file.get(), name.c_str(), type, large.get(), H5P_DEFAULT, created.get(), H5P_DEFAULT), H5Dclose);
+  ASSERT_TRUE(data.valid());
+}
+
+TEST(scan_errors, virtual_datasets_claim_no_more_than_their_sources_hold) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("scan.h5");
+  ScanFile().write(path);
+  claim(path, "groups", {1000000000, 4}, H5T_NATIVE_INT64);
+  expect_parts(file_error_of([&] { io::open_scan(path); }), {path, "groups", "claims 32000000000 bytes", "only 8"});
+  ScanFile().write(path);
+  claim(path, "object_index", {100000}, H5T_NATIVE_INT32);  // as much as a small one may claim
+  expect_parts(file_error_of([&] { io::open_scan(path); }), {path, "object_index", "100000 entries for 3 frames"});
+}
+
+TEST(scan_errors, virtual_datasets_that_multiply_are_refused) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("scan.h5");
+  constexpr int wide = 30, high = 5;
+  ScanFile scan;
+  scan.omit = {"diffraction"};
+  scan.extra = [](io::h5::File& f) { f.write<uint16_t>("layer0", {1}, std::vector<uint16_t>{1}); };
+  scan.write(path);
+  {
+    const io::h5::Lock lock;
+    const io::h5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+    const hsize_t extent = wide, one = 1;
+    const io::h5::Handle row(H5Screate_simple(1, &extent, nullptr), H5Sclose),
+        from(H5Screate_simple(1, &one, nullptr), H5Sclose);
+    for (int layer = 1; layer <= high; ++layer) {
+      const io::h5::Handle created(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+      for (hsize_t i = 0; i < extent; ++i) {
+        H5Sselect_hyperslab(row.get(), H5S_SELECT_SET, &i, nullptr, &one, nullptr);
+        // Many names of one dataset.
+        const std::string below = std::string(i + 1, '/') + "layer" + std::to_string(layer - 1);
+        ASSERT_GE(H5Pset_virtual(created.get(), row.get(), ".", below.c_str(), from.get()), 0);
+      }
+      const std::string name = layer == high ? "diffraction" : "layer" + std::to_string(layer);
+      const io::h5::Handle data(
+          H5Dcreate2(file.get(), name.c_str(), H5T_STD_U16LE, row.get(), H5P_DEFAULT, created.get(), H5P_DEFAULT),
+          H5Dclose);
+      ASSERT_TRUE(data.valid());
+    }
+  }
+  expect_parts(file_error_of([&] { io::open_scan(path, plain_counts); }), {path, "diffraction", "10000 sources"});
 }
 
 }  // namespace
