@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -96,7 +97,7 @@ class ReconstructCommand : public Command {
     const Device device = make_device(config_.device_memory_bytes);
     Reconstructor reconstructor(device, model, config_);
     const io::Reconstruction result = reconstruct(reconstructor, job, make_control());
-    write(job, result);
+    if (const std::string failure = write(job, result); !failure.empty()) throw Error(ErrorKind::shape, failure);
     if (stopped_in_sweeps(result)) {
       const size_t sweeps = whole_sweeps(result);
       throw Error(ErrorKind::cancelled, fmt::format("{} holds {}, after {} of {} polishing sweeps", output_,
@@ -116,14 +117,15 @@ class ReconstructCommand : public Command {
     Reconstructor reconstructor(device, model, config_);
     make_folders();
     const auto start = std::chrono::steady_clock::now();
-    std::vector<std::string> failed;
+    std::vector<std::string> failed, without_picture;
     try {
       for (size_t i = 0; i < jobs.size(); ++i) {
         const std::string label = fmt::format("scan {} of {}", i + 1, jobs.size());
-        const std::string why = try_job(reconstructor, jobs[i], label, i - failed.size());
-        if (why.empty()) continue;
-        std::fprintf(stderr, "ptyfuse: %s failed: %s\n", label.c_str(), why.c_str());
-        failed.push_back(jobs[i].scan);
+        const Failure failure = try_job(reconstructor, jobs[i], label, i - failed.size());
+        if (failure.why.empty()) continue;
+        std::fprintf(stderr, "ptyfuse: %s%s: %s\n", label.c_str(), failure.has_result ? "" : " failed",
+                     failure.why.c_str());
+        (failure.has_result ? without_picture : failed).push_back(jobs[i].scan);
       }
     } catch (...) {
       remove_empty_folders();
@@ -133,12 +135,15 @@ class ReconstructCommand : public Command {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     std::printf("%s: %zu of %zu scans reconstructed in %.2f s\n", output_.c_str(), jobs.size() - failed.size(),
                 jobs.size(), seconds);
-    if (failed.empty()) return 0;
-    std::string names;
-    for (const std::string& scan : failed) names += (names.empty() ? "" : ", ") + scan;
-    throw Error(ErrorKind::shape,
-                fmt::format("{} of {} scans failed: {}{}", failed.size(), jobs.size(), names,
-                            failed.size() < jobs.size() ? "; the results of the others are kept" : ""));
+    if (failed.empty() && without_picture.empty()) return 0;
+    std::string what;
+    if (!failed.empty())
+      what = fmt::format("{} of {} scans failed: {}{}", failed.size(), jobs.size(), fmt::join(failed, ", "),
+                         failed.size() < jobs.size() ? "; the results of the others are kept" : "");
+    if (!without_picture.empty())
+      what += fmt::format("{}{} of {} pictures failed, whose results are whole: {}", what.empty() ? "" : "; ",
+                          without_picture.size(), jobs.size(), fmt::join(without_picture, ", "));
+    throw Error(ErrorKind::shape, what);
   }
 
   // What the scans become, once nothing that can be known before the work stands in the way.
@@ -158,10 +163,14 @@ class ReconstructCommand : public Command {
       jobs.push_back({scan, (fs::path(output_) / (stem + ".h5")).string(),
                       picture_.empty() ? "" : (fs::path(picture_) / (stem + ".png")).string()});
     }
-    for (const Job& job : jobs)
+    for (const Job& job : jobs) {
       for (const std::string& scan : scans_)
         if (std::error_code error; fs::equivalent(job.output, scan, error))
           throw UsageError(job.output + ": the result would replace the scan " + scan + "; give -o another folder");
+      for (const std::string& model : {model_, model_ + "/model.h5", model_ + "/best.h5"})
+        if (std::error_code error; fs::equivalent(job.output, model, error))
+          throw UsageError(job.output + ": the result would replace the model " + model + "; give -o another folder");
+    }
     for (const Job& job : jobs)
       for (const std::string& path : {job.output, job.picture})
         if (std::error_code error; !path.empty() && fs::is_directory(fs::path(path).parent_path(), error))
@@ -169,8 +178,14 @@ class ReconstructCommand : public Command {
     return jobs;
   }
 
-  // Why there is no result; empty: there is. Error(cancelled): asked to stop.
-  std::string try_job(Reconstructor& reconstructor, const Job& job, const std::string& label, size_t done) {
+  // Why there is no result, or no picture of it; empty: all is there.
+  struct Failure {
+    std::string why;
+    bool has_result = false;
+  };
+
+  // Error(cancelled): asked to stop.
+  Failure try_job(Reconstructor& reconstructor, const Job& job, const std::string& label, size_t done) {
     try {
       RunControl control = make_control();
       control.say(label + ": " + job.scan);
@@ -179,29 +194,35 @@ class ReconstructCommand : public Command {
       // In a folder of results each is whole.
       if (stopped_in_sweeps(result)) throw Error(ErrorKind::cancelled, "");
       control = {};
-      write(job, result);
+      const std::string failure = write(job, result);
       print(job, result);
-      return "";
+      return {failure, true};
     } catch (const Error& e) {
       if (e.kind() == ErrorKind::cancelled)
         throw Error(ErrorKind::cancelled,
                     fmt::format("{}, {}, was not finished; {} holds the results of {} before it; to go on, name the "
                                 "scans from it on",
                                 label, job.scan, output_, done));
-      return one_line(job.scan, e.what());
+      return {one_line(job.scan, e.what())};
     } catch (const std::bad_alloc&) {
-      return one_line(job.scan, "out of memory; use a smaller --batch or --host-memory");
+      return {one_line(job.scan, "out of memory; use a smaller --batch or --host-memory")};
     } catch (const std::exception& e) {
-      return one_line(job.scan, e.what());
+      return {one_line(job.scan, e.what())};
     }
   }
 
   io::Reconstruction reconstruct(Reconstructor& reconstructor, const Job& job, const RunControl& control) const {
     return reconstructor.run([&] { return open_scan(job.scan, hints_); }, control);
   }
-  void write(const Job& job, const io::Reconstruction& result) const {
+  // Why the picture failed, when the result is there already; empty: it is there, or was not asked for.
+  std::string write(const Job& job, const io::Reconstruction& result) const {
     io::write_reconstruction(job.output, result, force_);
-    if (!job.picture.empty()) reconstruction_page(job.scan, result).write_png(job.picture, force_);
+    try {
+      if (!job.picture.empty()) reconstruction_page(job.scan, result).write_png(job.picture, force_);
+      return "";
+    } catch (const std::exception& e) {
+      return fmt::format("the picture failed: {}; {} is whole", one_line(job.picture, e.what()), job.output);
+    }
   }
   static size_t whole_sweeps(const io::Reconstruction& result) {
     return std::max<size_t>(result.residual.size(), 1) - 1;
@@ -225,9 +246,9 @@ class ReconstructCommand : public Command {
     for (const std::string& folder : {output_, picture_}) {
       std::error_code error;
       if (folder.empty() || fs::is_directory(folder, error)) continue;
-      if (!fs::create_directory(folder, error))
-        throw io::FileError(folder, "the folder cannot be made: " + error.message());
-      made_folders_.push_back(folder);
+      // Somebody else may make it meanwhile.
+      if (fs::create_directory(folder, error)) made_folders_.push_back(folder);
+      if (error) throw io::FileError(folder, "the folder cannot be made: " + error.message());
     }
   }
   // Where every scan failed.

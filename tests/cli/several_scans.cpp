@@ -93,6 +93,12 @@ TEST_F(cli_several_scans, what_stands_in_the_way_is_said_before_any_work) {
   expect_failure(two + Arguments{"NEW", "--png", "r.png"}, 2, {"r.png: several scans were named", "STEM.png"});
   expect_failure(two + Arguments{"no/NEW"}, 1, {"no/NEW: its folder 'no' does not exist"});
   expect_failure(two + Arguments{".", "--force"}, 2, {"./a.h5: the result would replace the scan a.h5"});
+  run_well({"convert", "a.h5", "-o", "more/model.h5"});
+  const std::string model = text("RUN/model.h5");
+  for (const char* run : {"RUN", "RUN/model.h5"})
+    expect_failure({"reconstruct", run, "more/model.h5", "b.h5", "-o", "RUN", "--force"}, 2,
+                   {"RUN/model.h5: the result would replace the model RUN"});
+  EXPECT_EQ(text("RUN/model.h5"), model);
   expect_failure(two + Arguments{"NEW", "--crop", "63"}, 2, {"--crop 63"});
   expect_failure({"reconstruct", "RUN", "a.h5", "-o", "OUT"}, 1, {"OUT: is a folder"});
   EXPECT_EQ(text("OUT/b.h5"), "a former result");
@@ -115,6 +121,25 @@ TEST_F(cli_several_scans, those_finished_are_kept_when_stopped) {
       << result.err;
   EXPECT_TRUE(std::filesystem::exists(folder.file("OUT/a.h5")));
   EXPECT_FALSE(std::filesystem::exists(folder.file("OUT/long.h5")));
+}
+
+TEST_F(cli_several_scans, a_picture_that_fails_leaves_its_result) {
+  simulate_scan("scan.h5");
+  train("RUN", "1");
+  simulate_patterns("a.h5", "3", "64");
+  simulate_patterns("b.h5", "300", "64");
+  RunningCommand command =
+      start({"reconstruct", "RUN", "a.h5", "b.h5", "-o", "OUT", "--png", "PICTURES", "--polish", "20"});
+  ASSERT_TRUE(command.wait_for_message("scan 2 of 2: sweep 1/")) << command.finish().err;
+  std::filesystem::remove_all(folder.file("PICTURES"));
+  const CommandResult result = command.finish();
+  EXPECT_EQ(result.exit_code, 1) << result.err;
+  EXPECT_NE(result.err.find("ptyfuse: scan 2 of 2: the picture failed: PICTURES/b.png: "), std::string::npos)
+      << result.err;
+  EXPECT_NE(result.err.find("ptyfuse: error: 1 of 2 pictures failed, whose results are whole: b.h5"), std::string::npos)
+      << result.err;
+  EXPECT_NE(result.out.find("OUT: 2 of 2 scans reconstructed"), std::string::npos) << result.out;
+  EXPECT_FALSE(io::read_reconstruction(folder.file("OUT/b.h5")).object.empty());
 }
 
 }  // namespace
