@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bin/command.h"
+#include "bin/printable.h"
 #include "bin/scan_hints.h"
 #include "engine/grouping.h"
 #include "engine/metrics.h"
@@ -46,14 +47,14 @@ void print_lines(const ordered_json& facts, const std::string& prefix) {
     if (value.is_object())
       print_lines(value, name + " ");
     else
-      std::printf("%-22s %s\n", name.c_str(), fact_text(value).c_str());
+      std::printf("%-22s %s\n", name.c_str(), printable(fact_text(value)).c_str());
   }
 }
 
 // A description is a list of named facts; it prints as aligned lines or as one JSON object.
 void print_facts(const ordered_json& facts, bool json) {
   if (json)
-    std::printf("%s\n", facts.dump(2).c_str());
+    std::printf("%s\n", facts.dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
   else
     print_lines(facts, "");
 }
@@ -73,8 +74,11 @@ ordered_json overlap_facts(const io::ScanInfo& scan, double probe_diameter_px, u
   return ordered_json::parse(io::overlap_json(overlap_metrics_of_scan(scan.positions_px, config, control)));
 }
 
-// Frames read at a time when all are checked.
-constexpr int64_t frames_at_a_time = 64;
+// Frames read at a time when all are checked: few megabytes, or one frame.
+int64_t frames_at_a_time(const io::ScanInfo& scan) {
+  constexpr int64_t most_elements = 1 << 20;
+  return std::clamp<int64_t>(most_elements / (scan.side_px * scan.side_px), 1, std::min<int64_t>(64, scan.frames));
+}
 
 ordered_json scan_facts(io::ScanReader& scan, const RunControl& control) {
   const io::ScanInfo& s = scan.info();
@@ -88,10 +92,11 @@ ordered_json scan_facts(io::ScanReader& scan, const RunControl& control) {
 
   double power = 0, brightest = 0;
   int64_t dark = 0;
-  std::vector<float> frames(static_cast<size_t>(frames_at_a_time * s.side_px * s.side_px));
-  for (int64_t first = 0; first < s.frames; first += frames_at_a_time) {
+  const int64_t at_a_time = frames_at_a_time(s);
+  std::vector<float> frames(static_cast<size_t>(at_a_time * s.side_px * s.side_px));
+  for (int64_t first = 0; first < s.frames; first += at_a_time) {
     if (control.stop_requested()) throw Error(ErrorKind::cancelled, "check stopped");
-    const int64_t count = std::min(frames_at_a_time, s.frames - first);
+    const int64_t count = std::min(at_a_time, s.frames - first);
     const size_t pixels = static_cast<size_t>(s.side_px * s.side_px);
     scan.read_amplitude(first, count, std::span(frames).first(static_cast<size_t>(count) * pixels));
     for (size_t f = 0; f < static_cast<size_t>(count); ++f) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 
 #include "bin/command.h"
 #include "bin/scan_hints.h"
@@ -9,6 +10,7 @@
 #include "engine/scan_set.h"
 #include "engine/train_options.h"
 #include "io/file_error.h"
+#include "io/file_kind.h"
 
 namespace ptyfuse::cli {
 namespace {
@@ -55,7 +57,7 @@ class TrainCommand : public Command {
     io::Checkpoint stored;
     const bool have_model = resume_ && folder.holds_checkpoint();
     if (resume_) take_stored_settings(folder, have_model, stored);
-    if (!scans_.empty()) config_.scans = file_list(scans_);
+    if (!scans_.empty()) train_options(config_).apply({{"scans", file_list(scans_)}});
     if (config_.scans.empty()) throw UsageError("no scan was named: ptyfuse train SCAN.h5 -o RUN");
 
     const Device device = make_device(config_.device_memory_bytes);
@@ -101,7 +103,9 @@ class TrainCommand : public Command {
     config_ = TrainConfig();
     std::vector<std::pair<std::string, std::string>> training, surroundings;
     const OptionTable table = train_options(config_);
-    for (auto& entry : OptionTable::read_toml_file(folder.path() + "/config.toml")) {
+    constexpr int64_t most_bytes = 1 << 24;
+    const std::string stored_config = folder.path() + "/config.toml";
+    for (auto& entry : OptionTable::parse_toml(io::read_whole(stored_config, most_bytes), stored_config)) {
       const bool ours = std::any_of(table.options().begin(), table.options().end(),
                                     [&](const Option& o) { return o.name == entry.first; });
       (ours ? training : surroundings).push_back(std::move(entry));

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "bin/command.h"
+#include "bin/printable.h"
 #include "bin/signals.h"
 #include "bin/suggestion.h"
 #include "io/file_error.h"
@@ -15,7 +16,7 @@ using namespace ptyfuse;
 constexpr int exit_failed = 1, exit_usage = 2, exit_stopped = 130;
 
 int fail(const char* what, int code) {
-  std::fprintf(stderr, "ptyfuse: error: %s\n", what);
+  std::fprintf(stderr, "ptyfuse: error: %s\n", cli::printable(what).c_str());
   return code;
 }
 
@@ -54,7 +55,7 @@ int run_guarded(cli::Command& command) {
     return fail(e.what(), exit_usage);
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::cancelled) return fail(e.what(), exit_failed);
-    std::fprintf(stderr, "ptyfuse: stopped: %s\n", e.what());
+    std::fprintf(stderr, "ptyfuse: stopped: %s\n", cli::printable(e.what()).c_str());
     return exit_stopped;
   } catch (const std::bad_alloc&) {
     return fail("out of memory; use a smaller --batch or --host-memory", exit_failed);

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "bin/printable.h"
+
 namespace ptyfuse::cli {
 namespace {
 
@@ -40,7 +42,7 @@ void ProgressMeter::clear_bar() {
 
 void ProgressMeter::line(const std::string& text) {
   clear_bar();
-  std::fprintf(stderr, "%s\n", text.c_str());
+  std::fprintf(stderr, "%s\n", printable(text).c_str());
 }
 
 void ProgressMeter::show(const ProgressEvent& event) {

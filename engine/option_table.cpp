@@ -23,6 +23,26 @@ bool parse_whole(const std::string& text, T& value) {
   return error == std::errc() && end == text.data() + text.size() && !text.empty();
 }
 
+/// Whether TOML may hold the text.
+bool is_utf8(const std::string& text) {
+  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0; };
+  for (size_t i = 0; i < text.size();) {
+    const int first = byte(i);
+    const int more = first < 0x80 ? 0 : first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : 1;
+    int code = more == 0 ? first : first & (0x3f >> more);
+    for (int k = 1; k <= more; ++k) {
+      if ((byte(i + static_cast<size_t>(k)) & 0xc0) != 0x80) return false;
+      code = code << 6 | (byte(i + static_cast<size_t>(k)) & 0x3f);
+    }
+    constexpr int least[] = {0, 0x80, 0x800, 0x10000};
+    const bool surrogate = code >= 0xd800 && code < 0xe000;
+    if ((first >= 0x80 && first < 0xc0) || first >= 0xf8 || code < least[more] || code > 0x10ffff || surrogate)
+      return false;
+    i += static_cast<size_t>(more) + 1;
+  }
+  return true;
+}
+
 // Shortest text that reads back to the same number.
 std::string real_text(double value) {
   return fmt::format("{}", value);
@@ -162,7 +182,11 @@ void OptionTable::required_text(std::string name, std::string& field, std::strin
 }
 
 void OptionTable::apply(const std::vector<std::pair<std::string, std::string>>& values) const {
-  for (const auto& [name, value] : values) {
+  for (const auto& value : values) {
+    const std::string& name = value.first;
+    if (!is_utf8(value.second))
+      throw UsageError("--" + name + ": '" + value.second +
+                       "' is not UTF-8, in which settings are kept; rename the file");
     const bool known = std::any_of(options_.begin(), options_.end(), [&](const Option& o) { return o.name == name; });
     if (!known) throw UsageError("'" + name + "' is not a setting of this command; --help lists them");
   }
@@ -174,6 +198,11 @@ void OptionTable::apply(const std::vector<std::pair<std::string, std::string>>& 
 std::vector<std::pair<std::string, std::string>> OptionTable::parse_toml(const std::string& text,
                                                                          const std::string& origin) {
   std::vector<std::pair<std::string, std::string>> values;
+  // Each dot may be a table inside another, and the library takes those apart by recursion.
+  constexpr std::ptrdiff_t most_dots = 10000;
+  if (std::count(text.begin(), text.end(), '.') > most_dots)
+    throw UsageError(origin + ": holds more than " + std::to_string(most_dots) +
+                     " dots, which settings do not; lines of NAME = VALUE were expected");
   try {
     const toml::table table = toml::parse(text, origin);
     for (const auto& [key, node] : table) {
@@ -214,7 +243,7 @@ std::string OptionTable::to_toml() const {
     for (const char c : value) {
       if (c == '"' || c == '\\')
         quoted += std::string("\\") + c;
-      else if (static_cast<unsigned char>(c) < 0x20)
+      else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
         quoted += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
       else
         quoted += c;

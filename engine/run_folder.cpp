@@ -1,12 +1,14 @@
 #include "engine/run_folder.h"
 
+#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstdio>
 #include <ctime>
 #include <filesystem>
-#include <fstream>
+#include <memory>
 
 #include "engine/pictures.h"
 #include "engine/train_options.h"
@@ -145,8 +147,13 @@ void RunFolder::save(const Trainer& trainer) const {
 }
 
 void RunFolder::log(const std::string& line) const {
-  std::ofstream file(path_ + "/log.txt", std::ios::app);  // a log that cannot be written must not end a run
-  file << fmt::format("{:%Y-%m-%d %H:%M:%S} {}\n", fmt::localtime(std::time(nullptr)), line);
+  // A log that cannot be written must not end a run. A link is not followed: it would lead out of the folder; nor is a
+  // pipe's reader waited for.
+  const int descriptor =
+      ::open((path_ + "/log.txt").c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(descriptor < 0 ? nullptr : ::fdopen(descriptor, "ab"),
+                                                             std::fclose);
+  if (file) fmt::print(file.get(), "{:%Y-%m-%d %H:%M:%S} {}\n", fmt::localtime(std::time(nullptr)), line);
 }
 
 io::Checkpoint read_model(const std::string& run_or_file) {

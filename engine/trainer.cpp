@@ -436,8 +436,13 @@ struct Trainer::Impl {
 
   void set_trainer_state(const std::vector<double>& s) {
     constexpr size_t fixed = 10;
-    if (s.size() < fixed || s.size() != fixed + static_cast<size_t>(history_columns * static_cast<int64_t>(s[9])))
-      throw Error(ErrorKind::shape, "checkpoint: the trainer's state has another layout than this version's");
+    const size_t rows = s.size() < fixed ? 0 : (s.size() - fixed) / history_columns;
+    constexpr double largest = 0x1p53;  // beyond it a double holds no longer every whole number
+    const auto countable = [](double v) { return v >= 0 && v <= largest; };
+    bool sound = s.size() == fixed + rows * history_columns && s[9] == static_cast<double>(rows) && countable(s[2]) &&
+                 countable(s[4]);
+    for (size_t i = fixed; sound && i < s.size(); i += history_columns) sound = countable(s[i]) && countable(s[i + 1]);
+    if (!sound) throw Error(ErrorKind::shape, "checkpoint: the trainer's state has another layout than this version's");
     if (s[8] != static_cast<double>(groups.count()))
       throw Error(ErrorKind::shape,
                   fmt::format("checkpoint: it was trained on {:.0f} groups, these scans and settings give {}", s[8],
@@ -587,6 +592,10 @@ io::Checkpoint Trainer::checkpoint() const {
 
 void Trainer::restore(const io::Checkpoint& c) {
   impl_->require_same_patterns(c);
+  if (c.step < 0 || c.epoch < 0 || c.step_in_epoch < 0 || c.step_in_epoch > impl_->steps_per_epoch)
+    throw Error(ErrorKind::shape, fmt::format("checkpoint: it stands at step {} of epoch {}; these scans and settings "
+                                              "give epochs of {} steps",
+                                              c.step_in_epoch, c.epoch + 1, impl_->steps_per_epoch));
   impl_->upload(c.weights, impl_->parameters);
   impl_->upload(c.adam_m, impl_->adam_m);
   impl_->upload(c.adam_v, impl_->adam_v);

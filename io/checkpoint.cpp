@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <sstream>
 
 #include "io/atomic_file.h"
@@ -118,14 +119,27 @@ std::vector<T> read_array(const h5::Dataset& dataset) {
   return data;
 }
 
-std::vector<NamedTensor> read_tensors(const h5::File& file, const std::string& group) {
+/// `room` elements are left for tensors and become fewer: names may repeat, and links make many names of one dataset.
+std::vector<NamedTensor> read_tensors(const h5::File& file, const std::string& group, int64_t& room) {
   std::vector<NamedTensor> tensors;
   std::istringstream names(read_text(file, group + "_names"));
   for (std::string name; std::getline(names, name);) {
     const h5::Dataset dataset = file.dataset(group + "/" + name);
+    room -= dataset.elements() + 1;
+    if (room < 0)
+      throw FileError(file.path(), group + "_names", "names more tensors than the file can hold; it is damaged");
     tensors.push_back({name, dataset.shape(), read_array<float>(dataset)});
   }
   return tensors;
+}
+
+/// Elements of tensors that a file may hold. Our own are stored plainly, at four bytes each; a copy that h5repack made
+/// smaller, with moments that are still zero, holds several times that. Small files may hold what they like.
+int64_t room_for_tensors(const std::string& path) {
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(path, error);
+  constexpr int64_t least = 1 << 20, densest = 16 / static_cast<int64_t>(sizeof(float));
+  return least + (error ? 0 : static_cast<int64_t>(bytes) * densest);
 }
 
 double needed(const h5::File& file, const char* attribute) {
@@ -137,9 +151,11 @@ double needed(const h5::File& file, const char* attribute) {
 
 int64_t needed_integer(const h5::File& file, const char* attribute) {
   const double value = needed(file, attribute);
-  constexpr double largest = 9e15;  // whole numbers are exact up to there
-  if (!(std::abs(value) <= largest))
-    throw FileError(file.path(), fmt::format("attribute '{}' is {}; the checkpoint is damaged", attribute, value));
+  constexpr double largest = 0x1p53;  // beyond it a double holds no longer every whole number
+  if (!(value >= 0 && value <= largest) || value != std::floor(value))
+    throw FileError(
+        file.path(),
+        fmt::format("attribute '{}' is {}; a whole number was expected, the checkpoint is damaged", attribute, value));
   return static_cast<int64_t>(value);
 }
 
@@ -200,9 +216,10 @@ Checkpoint read_checkpoint(const std::string& path) {
   c.measured_scale = needed(file, "measured_scale");
   c.learning_rate = needed(file, "learning_rate");
   c.config = read_text(file, "config");
-  c.weights = read_tensors(file, "weights");
-  c.adam_m = read_tensors(file, "adam_m");
-  c.adam_v = read_tensors(file, "adam_v");
+  int64_t room = room_for_tensors(path);
+  c.weights = read_tensors(file, "weights", room);
+  c.adam_m = read_tensors(file, "adam_m", room);
+  c.adam_v = read_tensors(file, "adam_v", room);
   c.random_state = read_array<uint64_t>(file.dataset("random_state"));
   c.trainer_state = read_array<double>(file.dataset("trainer_state"));
   if (file.has("probe")) {

@@ -41,7 +41,8 @@ void unshuffle(const std::byte* in, size_t elements, std::byte* out) {
 }
 
 void unshuffle(Bytes in, size_t width, Room out) {
-  if (width == 0) width = 1;
+  // Elements larger than all there is are none; a loop over their bytes would still take its time.
+  if (width == 0 || width > in.size()) width = 1;
   const size_t elements = in.size() / width, whole = elements * width;
   switch (width) {
     case 2:

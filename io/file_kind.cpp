@@ -1,5 +1,8 @@
 #include "io/file_kind.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -40,6 +43,24 @@ std::string first_bytes(const std::string& path, const std::string& expected) {
   std::string bytes(8, '\0');
   bytes.resize(std::fread(bytes.data(), 1, bytes.size(), file.get()));
   if (bytes.empty()) throw FileError(path, "is empty (0 bytes); " + expected + " was expected");
+  return bytes;
+}
+
+std::string read_whole(const std::string& path, int64_t most_bytes) {
+  // What it is, is asked of what was opened: the name may come to mean something else meanwhile.
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(descriptor < 0 ? nullptr : ::fdopen(descriptor, "rb"),
+                                                             std::fclose);
+  if (!file) throw FileError(path, std::string("cannot be opened: ") + std::strerror(errno));
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode))
+    throw FileError(path, "is no ordinary file (a folder, pipe or device); a file was expected");
+  if (status.st_size > most_bytes)
+    throw FileError(path, "has " + std::to_string(status.st_size) + " bytes; at most " + std::to_string(most_bytes) +
+                              " were expected");
+  std::string bytes(static_cast<size_t>(status.st_size), '\0');
+  bytes.resize(std::fread(bytes.data(), 1, bytes.size(), file.get()));
+  if (std::ferror(file.get()) != 0) throw FileError(path, std::string("cannot be read: ") + std::strerror(errno));
   return bytes;
 }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <string>
 
 namespace ptyfuse::io {
@@ -12,5 +13,9 @@ FileKind file_kind(const std::string& path);
 /// Up to eight bytes from an input file's beginning. FileError: nothing of that name, a folder, a pipe, empty or not
 /// readable; `expected` says what it should be ("a scan file (HDF5) or NPZ").
 std::string first_bytes(const std::string& path, const std::string& expected);
+
+/// The whole of a file that is read at once. FileError: nothing of that name, no ordinary file (a pipe would be waited
+/// for, a device may never end), larger than `most_bytes`, or not readable.
+std::string read_whole(const std::string& path, int64_t most_bytes);
 
 }  // namespace ptyfuse::io

@@ -88,7 +88,11 @@ std::vector<double> Node::numbers(const std::string& attribute) const {
   const H5T_class_t cls = H5Tget_class(type.get());
   if (cls != H5T_INTEGER && cls != H5T_FLOAT) fail("attribute '" + attribute + "' is not a number");
   if (!bits_fit(type.get())) fail("attribute '" + attribute + "' has a type that cannot be; the file is damaged");
-  std::vector<double> values(static_cast<size_t>(std::max<hssize_t>(0, H5Sget_simple_extent_npoints(space.get()))));
+  const hssize_t count = std::max<hssize_t>(0, H5Sget_simple_extent_npoints(space.get()));
+  constexpr hssize_t most = 1 << 16;
+  if (count > most)
+    fail("attribute '" + attribute + "' holds " + std::to_string(count) + " numbers; a few were expected");
+  std::vector<double> values(static_cast<size_t>(count));
   if (!values.empty() && H5Aread(a.get(), H5T_NATIVE_DOUBLE, values.data()) < 0)
     fail("attribute '" + attribute + "' cannot be read: " + library_message());
   return values;

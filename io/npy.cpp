@@ -239,6 +239,11 @@ NpyHeader read_npy_header(const std::string& path, const std::string& key, const
   NpyHeader header;
   HeaderText(path, key, std::move(text)).parse(header);
   header.header_bytes = 8 + length_bytes + length;
+  constexpr size_t most_axes = 64;  // numpy's own limit
+  if (header.shape.size() > most_axes)
+    throw FileError(
+        path, key,
+        fmt::format("its numpy header claims {} axes; at most {} are possible", header.shape.size(), most_axes));
   int64_t bytes = std::max<int64_t>(1, header.element_bytes);
   for (int64_t e : header.shape)
     if (__builtin_mul_overflow(bytes, std::max<int64_t>(1, e), &bytes))

@@ -28,7 +28,7 @@ struct NpyHeader {
 using ByteReader = std::function<void(void* to, int64_t bytes)>;
 
 /// FileError: not a .npy array, an unknown version, a header that does not parse, big-endian or structured data,
-/// sizes that do not fit 63 bits.
+/// more than 64 axes, sizes that do not fit 63 bits.
 NpyHeader read_npy_header(const std::string& path, const std::string& key, const ByteReader& read);
 
 /// Header text of version 1 for a C-order array; descr as numpy writes it ("<f4").

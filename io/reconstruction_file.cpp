@@ -26,11 +26,16 @@ std::vector<int64_t> shape_like(const ComplexImage& image) {
   return {image.depth, image.height, image.width};
 }
 
+/// Far beyond any scan, and near enough that sums of such numbers stay exact.
+constexpr double farthest_px = 1e9;
+
 std::array<int64_t, 2> whole_origin(const h5::Dataset& object) {
   const std::vector<double> origin = object.numbers("origin_px");
   if (origin.empty()) return {0, 0};
-  if (origin.size() != 2 || origin[0] != std::round(origin[0]) || origin[1] != std::round(origin[1]))
-    throw FileError(object.path(), object.name(), "attribute 'origin_px' must hold two whole numbers, [y,x]");
+  const auto whole = [](double v) { return v == std::round(v) && std::abs(v) <= farthest_px; };
+  if (origin.size() != 2 || !whole(origin[0]) || !whole(origin[1]))
+    throw FileError(object.path(), object.name(),
+                    "attribute 'origin_px' must hold two whole numbers, [y,x], at most 1e9");
   return {static_cast<int64_t>(origin[0]), static_cast<int64_t>(origin[1])};
 }
 
@@ -54,8 +59,23 @@ std::vector<std::array<double, 2>> read_positions(const h5::File& file) {
     throw FileError(file.path(), "positions_px", "attribute 'origin' must be 'centre' in a reconstruction file");
   const std::vector<double> values = dataset.read_all<double>();
   std::vector<std::array<double, 2>> positions(values.size() / 2);
-  for (size_t s = 0; s < positions.size(); ++s) positions[s] = {values[2 * s], values[2 * s + 1]};
+  for (size_t s = 0; s < positions.size(); ++s) {
+    positions[s] = {values[2 * s], values[2 * s + 1]};
+    for (const double p : positions[s])
+      if (!(std::abs(p) <= farthest_px))
+        throw FileError(file.path(), "positions_px",
+                        fmt::format("position {} is [{:.6g}, {:.6g}]; finite numbers of at most 1e9 were expected", s,
+                                    positions[s][0], positions[s][1]));
+  }
   return positions;
+}
+
+int64_t read_pattern_count(const h5::File& file) {
+  const double count = file.number("patterns").value_or(0);
+  constexpr double largest = 0x1p53;  // beyond it a double holds no longer every whole number
+  if (!(count >= 0 && count <= largest))
+    throw FileError(file.path(), fmt::format("attribute 'patterns' is {}; a number of patterns was expected", count));
+  return static_cast<int64_t>(count);
 }
 
 }  // namespace
@@ -114,7 +134,7 @@ Reconstruction read_reconstruction(const std::string& path) {
   if (file.has("positions_px")) r.positions_px = read_positions(file);
   if (file.has("residual")) r.residual = file.dataset("residual").read_all<double>();
   if (file.has("patches")) r.patches = read_hdf5_image(file.dataset("patches"));
-  r.pattern_count = static_cast<int64_t>(file.number("patterns").value_or(0));
+  r.pattern_count = read_pattern_count(file);
   r.seconds = file.number("seconds").value_or(0);
   r.device = file.text("device").value_or("");
   r.precision = file.text("precision").value_or("");

@@ -117,9 +117,17 @@ FrameType frame_type_of(const std::string& path, const NpzStream& stream) {
   const int64_t bytes = header.element_bytes;
   switch (header.kind) {
     case 'u':
-      return bytes == 1 ? FrameType::u8 : bytes == 2 ? FrameType::u16 : bytes == 4 ? FrameType::u32 : FrameType::u64;
+      if (bytes == 1) return FrameType::u8;
+      if (bytes == 2) return FrameType::u16;
+      if (bytes == 4) return FrameType::u32;
+      if (bytes == 8) return FrameType::u64;
+      break;
     case 'i':
-      return bytes == 1 ? FrameType::i8 : bytes == 2 ? FrameType::i16 : bytes == 4 ? FrameType::i32 : FrameType::i64;
+      if (bytes == 1) return FrameType::i8;
+      if (bytes == 2) return FrameType::i16;
+      if (bytes == 4) return FrameType::i32;
+      if (bytes == 8) return FrameType::i64;
+      break;
     case 'f':
       if (bytes == 4) return FrameType::f32;
       if (bytes == 8) return FrameType::f64;

@@ -1,13 +1,12 @@
 #include "io/study_files.h"
 
 #include <cmath>
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "io/atomic_file.h"
 #include "io/file_error.h"
+#include "io/file_kind.h"
 
 namespace ptyfuse::io {
 
@@ -65,11 +64,10 @@ void write_arm_result(const std::string& path, const ArmResult& result) {
 }
 
 ArmResult read_arm_result(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream content;
-  content << file.rdbuf();
+  constexpr int64_t most_bytes = int64_t{1} << 28;  // thousands of curves
+  const std::string content = read_whole(path, most_bytes);
   try {
-    const Json json = Json::parse(content.str());
+    const Json json = Json::parse(content);
     if (json.at("format") != arm_format || json.at("format_version") != 1)
       throw FileError(path, "is no result of a study's arm of this version; remove it, or pass --force");
     ArmResult out;

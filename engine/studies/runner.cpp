@@ -11,6 +11,7 @@
 
 #include "io/atomic_file.h"
 #include "io/file_error.h"
+#include "io/file_kind.h"
 #include "io/folder_lock.h"
 #include "kernels/device/error.h"
 
@@ -42,12 +43,11 @@ std::string owner_path(const std::string& folder) {
 }
 
 std::string read_owner(const std::string& folder) {
-  std::string name;
-  if (std::FILE* file = std::fopen(owner_path(folder).c_str(), "rb")) {
-    for (int c = std::fgetc(file); c != EOF && c != '\n'; c = std::fgetc(file)) name += static_cast<char>(c);
-    std::fclose(file);
-  }
-  return name;
+  std::error_code error;
+  if (!fs::exists(owner_path(folder), error)) return "";
+  constexpr int64_t most_bytes = 1 << 12;
+  const std::string text = io::read_whole(owner_path(folder), most_bytes);
+  return text.substr(0, text.find('\n'));
 }
 
 void take_folder(const std::string& folder, const std::string& study) {
@@ -59,6 +59,10 @@ void take_folder(const std::string& folder, const std::string& study) {
     throw io::FileError(folder, "holds 'study " + owner + "', not 'study " + study + "'; choose another folder");
   if (owner.empty() && fs::is_directory(folder, error) && !fs::is_empty(folder, error))
     throw io::FileError(folder, "holds other files and no study; choose another folder");
+  // What a run clears away and writes lies in these: through a link it would be another folder's.
+  for (const char* part : {"/arms", "/data"})
+    if (fs::is_symlink(fs::symlink_status(folder + part, error)))
+      throw io::FileError(folder + part, "is a link; a study keeps its files in its own folder. Remove the link");
   make_folder(folder);
   io::write_whole_file(owner_path(folder), study + "\n", true);  // first: without it the folder is nobody's
   make_folder(folder + "/arms");

@@ -259,6 +259,50 @@ TEST_F(cli_bad_inputs, the_right_file_in_the_wrong_place) {
   expect_failure({"train", "-o", "RUN", "--resume", "--lr", "0.5"}, 2, {"--lr 0.5", "was started with 0.001"});
 }
 
+TEST_F(cli_bad_inputs, words_of_a_file_do_not_reach_the_terminal_as_commands) {
+  const std::string clear = "\x1b[2J\x1b]0;title\x07", controlled =
+                                                           "\xc2\x9b"
+                                                           "31m";
+  {
+    io::h5::File file = io::h5::File::create(folder.file("product.h5"), "product.h5");
+    file.set_text("format", "ptyfuse-reconstruction");
+    file.set_text("device", "cpu" + clear + controlled);
+    file.set_text("version", "no utf-8: \xff");
+    file.write<std::complex<float>>("object", {1, 2}, std::vector<std::complex<float>>(2, 1));
+    file.close();
+  }
+  {
+    io::h5::File file = io::h5::File::create(folder.file("other.h5"), "other.h5");
+    file.set_text("format", clear);
+    file.close();
+  }
+  const CommandResult told = run_well({"info", "product.h5"});
+  EXPECT_EQ(told.out.find('\x1b'), std::string::npos) << told.out;
+  EXPECT_EQ(told.out.find("\xc2\x9b"), std::string::npos) << told.out;
+  EXPECT_NE(told.out.find("cpu\\x1b[2J\\x1b]0;title\\x07\\x9b31m"), std::string::npos) << told.out;
+  EXPECT_NE(run_well({"info", "product.h5", "--json"}).out.find("no utf-8: \xef\xbf\xbd"), std::string::npos);
+  const CommandResult refused = run({"info", "other.h5"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_EQ(refused.err.find('\x1b'), std::string::npos) << refused.err;
+  EXPECT_NE(refused.err.find("\\x1b[2J"), std::string::npos) << refused.err;
+}
+
+TEST_F(cli_bad_inputs, a_run_folder_s_pipes_and_links) {
+  sound_scan().write(folder.file("sound.h5"));
+  train("RUN", "1", "sound.h5");
+  write("mine.txt", "mine");
+  std::filesystem::remove(folder.file("RUN/log.txt"));
+  std::filesystem::create_symlink("../mine.txt", folder.file("RUN/log.txt"));
+  run_well({"train", "sound.h5", "-o", "RUN", "--resume", "--epochs", "2", "--threads", "2"});
+  EXPECT_EQ(text("mine.txt"), "mine");
+  for (const char* name : {"config.toml", "model.h5"}) {
+    std::filesystem::rename(folder.file(std::string("RUN/") + name), folder.file("kept"));
+    ASSERT_EQ(::mkfifo(folder.file(std::string("RUN/") + name).c_str(), 0600), 0);
+    expect_failure({"train", "-o", "RUN", "--resume"}, 1, {name});
+    std::filesystem::rename(folder.file("kept"), folder.file(std::string("RUN/") + name));
+  }
+}
+
 TEST_F(cli_bad_inputs, outputs_that_are_in_the_way_or_cannot_be_written) {
   sound_scan().write(folder.file("sound.h5"));
   train("RUN", "1", "sound.h5");

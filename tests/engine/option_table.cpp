@@ -77,6 +77,28 @@ TEST(option_table, toml_errors_name_file_and_line) {
   EXPECT_THROW(OptionTable::read_toml_file("/"), UsageError);
 }
 
+TEST(option_table, every_text_that_is_taken_can_be_kept) {
+  TrainConfig config;
+  const OptionTable table = train_options(config);
+  std::string controls;
+  for (int c = 1; c < 0x80; ++c) controls += static_cast<char>(c);
+  for (const std::string& text : {controls, std::string("µm/ångström-日本-😀.h5")}) {
+    table.apply({{"probe", text}});
+    EXPECT_EQ(parse_train_config(table.to_toml(), "x.toml").probe, text);
+  }
+  for (const char* text : {"\xff", "a\x80", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82"})
+    EXPECT_NE(error_of({{"probe", text}}).find("is not UTF-8"), std::string::npos) << text;
+}
+
+TEST(option_table, tables_within_tables_without_end_are_refused) {
+  std::string dots;
+  for (int i = 0; i < 300000; ++i) dots += "a.";
+  for (const std::string& text : {dots + "a = 1", "[" + dots + "a]", "a = {" + dots + "a = 1}"})
+    EXPECT_THROW(OptionTable::parse_toml(text, "x.toml"), UsageError);
+  // as many as are taken are taken apart without harm
+  EXPECT_THROW(OptionTable::parse_toml(dots.substr(0, 20000) + "a = 1", "x.toml"), UsageError);
+}
+
 TEST(option_table, sizes) {
   EXPECT_EQ(parse_bytes("x", "4GiB"), int64_t{4} << 30);
   EXPECT_EQ(parse_bytes("x", "1.5 MiB"), 3 << 19);

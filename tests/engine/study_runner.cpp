@@ -2,6 +2,7 @@
 #include "engine/studies/runner.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <fstream>
 #include <sstream>
@@ -193,6 +194,31 @@ TEST_F(study_runner, a_folder_that_is_not_its_own_is_left_alone) {
   EXPECT_NE(message_of([&] { run_study(other, folder.file("DIR"), true, device, {}); }).find("study counted"),
             std::string::npos);
   EXPECT_EQ(counted.done.size(), 3U);
+}
+
+TEST_F(study_runner, links_to_other_folders_are_not_followed) {
+  Counted counted;
+  const auto device = tests::test_device();
+  std::filesystem::create_directory(folder.file("MINE"));
+  std::ofstream(folder.file("MINE/notes.txt")) << "mine";
+  for (const char* part : {"arms", "data"}) {
+    SCOPED_TRACE(part);
+    const std::string study = folder.file(std::string("DIR_") + part);
+    std::filesystem::create_directory(study);
+    std::ofstream(study + "/study") << "counted\n";
+    std::filesystem::create_directory_symlink(folder.file("MINE"), study + "/" + part);
+    EXPECT_NE(message_of([&] { run_study(counted.study(), study, true, device, {}); }).find("is a link"),
+              std::string::npos);
+    EXPECT_EQ(text(folder.file("MINE/notes.txt")), "mine");
+  }
+  EXPECT_TRUE(counted.done.empty());
+}
+
+TEST_F(study_runner, an_owner_that_is_no_file_is_not_waited_for) {
+  Counted counted;
+  std::filesystem::create_directory(folder.file("DIR"));
+  ASSERT_EQ(::mkfifo(folder.file("DIR/study").c_str(), 0600), 0);
+  EXPECT_NE(message_of([&] { run(counted); }).find("no ordinary file"), std::string::npos);
 }
 
 TEST_F(study_runner, an_arms_progress_carries_its_number) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <set>
@@ -118,6 +119,27 @@ TEST(trainer, other_patterns_than_those_of_the_run_are_refused) {
         << e.what();
   }
   EXPECT_EQ(weights_of(other), before);
+}
+
+TEST(trainer, a_checkpoint_that_stands_where_no_step_can_be_is_refused) {
+  const TrainConfig c = small_config(1);
+  Trainer trainer(tests::test_device(), c, tests::small_scan(9, 64, 1), {});
+  const io::Checkpoint sound = trainer.checkpoint();
+  const std::vector<float> before = weights_of(trainer);
+  const auto refused = [&](const std::function<void(io::Checkpoint&)>& spoil) {
+    io::Checkpoint spoilt = sound;
+    spoil(spoilt);
+    EXPECT_THROW(trainer.restore(spoilt), Error);
+  };
+  refused([&](io::Checkpoint& s) { s.step_in_epoch = trainer.steps_per_epoch() + 1; });
+  refused([](io::Checkpoint& s) { s.step_in_epoch = -1; });
+  refused([](io::Checkpoint& s) { s.epoch = -1; });
+  refused([](io::Checkpoint& s) { s.trainer_state.resize(3); });
+  for (const size_t counter : {2, 4, 9})
+    for (const double value : {double(NAN), double(INFINITY), -1.0, 1e300})
+      refused([=](io::Checkpoint& s) { s.trainer_state[counter] = value; });
+  EXPECT_EQ(weights_of(trainer), before);
+  trainer.restore(sound);
 }
 
 TEST(trainer, probe_scale_auto_is_of_the_probe_in_use) {

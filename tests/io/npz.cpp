@@ -194,6 +194,19 @@ const BadNpz bad_npz[] = {
     {"half_precision",
      [](Npz& n) { n["diff3d"] = npy<uint16_t>("<f2", "(3, 4, 4)", std::vector<uint16_t>(48)); },
      {"diff3d", "float16"}},
+    {"three_bytes_a_number",
+     [](Npz& n) { n["diff3d"] = npy<uint8_t>("<u3", "(3, 4, 4)", std::vector<uint8_t>(144), true); },
+     {"diff3d", "uint24", "integers, float32 or float64"}},
+    {"no_bytes_a_number",
+     [](Npz& n) { n["diff3d"] = npy<uint8_t>("|i0", "(3, 4, 4)", {}); },
+     {"diff3d", "int0", "integers, float32 or float64"}},
+    {"more_axes_than_numpy_has",
+     [](Npz& n) {
+       std::string ones;
+       for (int i = 0; i < 65; ++i) ones += "1,";
+       n["xcoords"] = npy<double>("<f8", "(" + ones + "3)", {1, 2, 3});
+     },
+     {"xcoords", "66 axes"}},
     {"claims_too_much",
      [](Npz& n) { n["diff3d"] = npy<float>("<f4", "(3000000, 4000, 4)", ramp(48)); },
      {"diff3d", "claims 192000000", "truncated or damaged"}},

@@ -2,7 +2,9 @@
 #include <png.h>
 
 #include <cmath>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <limits>
 
 #include "io/checkpoint.h"
@@ -85,6 +87,59 @@ TEST(reconstruction_file, errors) {
   bare.write(folder.file("bare.h5"));
   expect_parts(file_error_of([&] { io::read_reconstruction(folder.file("bare.h5")); }), {"object", "is missing"});
   expect_parts(file_error_of([&] { io::read_reconstruction(folder.file("none.h5")); }), {"none.h5", "no such file"});
+}
+
+/// A legal product with one number of its header replaced.
+std::string spoilt_product(const std::string& path, const std::function<void(io::h5::File&)>& spoil) {
+  io::h5::File file = io::h5::File::create(path, path);
+  file.set_text("format", "ptyfuse-reconstruction");
+  spoil(file);
+  if (!file.has("object")) file.write<Complex>("object", {1, 2}, std::vector<Complex>(2, 1));
+  file.close();
+  return file_error_of([&] { io::read_reconstruction(path); });
+}
+
+TEST(reconstruction_file, numbers_that_no_count_and_no_place_can_be) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("recon.h5");
+  EXPECT_EQ(spoilt_product(path, [](io::h5::File&) {}), "");
+  for (const double patterns : {double(NAN), double(INFINITY), -1.0, 1e300})
+    expect_parts(spoilt_product(path, [=](io::h5::File& f) { f.set_number("patterns", patterns); }),
+                 {path, "'patterns'", "a number of patterns was expected"});
+  for (const int64_t origin : {int64_t{1} << 62, -(int64_t{1} << 62)})
+    expect_parts(
+        spoilt_product(path,
+                       [=](io::h5::File& f) {
+                         const int64_t at[] = {0, origin};
+                         f.write<Complex>("object", {1, 2}, std::vector<Complex>(2, 1)).set_integers("origin_px", at);
+                       }),
+        {path, "object", "'origin_px'", "at most 1e9"});
+  for (const double far : {double(NAN), double(INFINITY), 2e9})
+    expect_parts(spoilt_product(path,
+                                [=](io::h5::File& f) {
+                                  f.write<double>("positions_px", {2, 2}, std::vector<double>{1, 2, far, 3});
+                                }),
+                 {path, "positions_px", "position 1", "at most 1e9"});
+}
+
+TEST(reconstruction_file, an_attribute_of_a_million_numbers_is_refused) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("recon.h5");
+  const io::h5::Lock lock;
+  {
+    // So large an attribute needs the newest format of the library.
+    const io::h5::Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+    H5Pset_libver_bounds(access.get(), H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
+    const io::h5::Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), H5Fclose);
+    const hsize_t count = 1 << 20;
+    const io::h5::Handle space(H5Screate_simple(1, &count, nullptr), H5Sclose);
+    const io::h5::Handle attribute(
+        H5Acreate2(file.get(), "patterns", H5T_STD_U8LE, space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+    const std::vector<uint8_t> zeros(count);
+    ASSERT_GE(H5Awrite(attribute.get(), H5T_NATIVE_UINT8, zeros.data()), 0);
+  }
+  const io::h5::File file = io::h5::File::open(path);
+  expect_parts(file_error_of([&] { file.number("patterns"); }), {path, "'patterns'", "1048576 numbers"});
 }
 
 io::Checkpoint checkpoint() {
@@ -278,6 +333,43 @@ TEST(checkpoint, its_epoch_is_read_alone) {
   EXPECT_EQ(io::checkpoint_epoch(folder.file("model.h5")), 7);
   ScanFile().write(folder.file("scan.h5"));
   EXPECT_EQ(io::checkpoint_epoch(folder.file("scan.h5")), std::nullopt);
+}
+
+TEST(checkpoint, counters_that_are_no_whole_numbers) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("model.h5");
+  for (const double step : {double(NAN), double(INFINITY), -1.0, 0.5, 1e300}) {
+    io::h5::File file = io::h5::File::create(path, path);
+    file.set_text("format", "ptyfuse-checkpoint");
+    file.set_integer("version", 1);
+    file.set_number("step", step);
+    file.close();
+    expect_parts(file_error_of([&] { io::read_checkpoint(path); }), {path, "'step'", "whole number"});
+  }
+}
+
+TEST(checkpoint, one_tensor_under_a_million_names_takes_no_memory) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("model.h5");
+  io::Checkpoint c = checkpoint();
+  c.weights = {{"a", {1000}, std::vector<float>(1000, 1)}};
+  io::write_checkpoint(path, c);
+  const auto bytes = static_cast<int64_t>(std::filesystem::file_size(path));
+  {
+    const io::h5::Lock lock;
+    const io::h5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+    H5Ldelete(file.get(), "weights_names", H5P_DEFAULT);
+    std::string names;
+    for (int64_t i = 0; i < bytes; ++i) names += "a\n";  // they would be a thousand times the file
+    const io::h5::Handle type(H5Tcopy(H5T_C_S1), H5Tclose), space(H5Screate(H5S_SCALAR), H5Sclose);
+    H5Tset_size(type.get(), names.size());
+    const io::h5::Handle dataset(
+        H5Dcreate2(file.get(), "weights_names", type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+        H5Dclose);
+    ASSERT_GE(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, names.data()), 0);
+  }
+  expect_parts(file_error_of([&] { io::read_checkpoint(path); }),
+               {path, "weights_names", "more tensors than the file can hold"});
 }
 
 void write_png(const std::string& path, uint32_t width, uint32_t height, uint32_t format,

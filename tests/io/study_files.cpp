@@ -2,12 +2,15 @@
 #include "io/study_files.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "io/file_error.h"
+#include "io/file_kind.h"
 #include "io/npz.h"
 #include "tests/support/temporary_folder.h"
 
@@ -76,6 +79,23 @@ TEST(study_files, a_damaged_result_is_named) {
       EXPECT_NE(std::string(e.what()).find("--force"), std::string::npos);
     }
   }
+}
+
+TEST(study_files, what_is_no_ordinary_file_is_neither_waited_for_nor_read_without_end) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(::mkfifo(folder.file("pipe.json").c_str(), 0600), 0);
+  std::filesystem::create_symlink("/dev/zero", folder.file("zeros.json"));
+  std::filesystem::create_directory(folder.file("folder.json"));
+  std::ofstream(folder.file("large.json")) << "{}";
+  std::filesystem::resize_file(folder.file("large.json"), uintmax_t{1} << 30);
+  for (const char* name : {"pipe.json", "zeros.json", "folder.json", "large.json"}) {
+    SCOPED_TRACE(name);
+    EXPECT_THROW(io::read_arm_result(folder.file(name)), io::FileError);
+  }
+  std::ofstream(folder.file("text")) << "12345";
+  EXPECT_EQ(io::read_whole(folder.file("text"), 5), "12345");
+  EXPECT_THROW(io::read_whole(folder.file("text"), 4), io::FileError);
+  EXPECT_THROW(io::read_whole(folder.file("nothing"), 4), io::FileError);
 }
 
 TEST(study_files, the_summary_holds_all_arms) {
