@@ -48,6 +48,29 @@ std::string real_text(double value) {
   return fmt::format("{}", value);
 }
 
+// File names in values have dots, as many as there are files; those of keys are what counts.
+int64_t dots_outside_of_strings(const std::string& toml) {
+  // Strings of several lines, which settings are not, would put the quotes out of step: there all dots count.
+  if (toml.find("\"\"\"") != std::string::npos || toml.find("'''") != std::string::npos)
+    return std::count(toml.begin(), toml.end(), '.');
+  int64_t dots = 0;
+  char quote = 0;  // what ends the string that a character lies in
+  for (size_t i = 0; i < toml.size(); ++i) {
+    const char c = toml[i];
+    if (c == '\n')
+      quote = 0;
+    else if (quote == '"' && c == '\\')
+      ++i;
+    else if (quote != 0)
+      quote = c == quote ? 0 : quote;
+    else if (c == '"' || c == '\'')
+      quote = c;
+    else
+      dots += c == '.';
+  }
+  return dots;
+}
+
 }  // namespace
 
 int64_t parse_bytes(const std::string& option, const std::string& text) {
@@ -199,8 +222,8 @@ std::vector<std::pair<std::string, std::string>> OptionTable::parse_toml(const s
                                                                          const std::string& origin) {
   std::vector<std::pair<std::string, std::string>> values;
   // Each dot may be a table inside another, and the library takes those apart by recursion.
-  constexpr std::ptrdiff_t most_dots = 10000;
-  if (std::count(text.begin(), text.end(), '.') > most_dots)
+  constexpr int64_t most_dots = 10000;
+  if (dots_outside_of_strings(text) > most_dots)
     throw UsageError(origin + ": holds more than " + std::to_string(most_dots) +
                      " dots, which settings do not; lines of NAME = VALUE were expected");
   try {

@@ -97,6 +97,12 @@ TEST(option_table, tables_within_tables_without_end_are_refused) {
     EXPECT_THROW(OptionTable::parse_toml(text, "x.toml"), UsageError);
   // as many as are taken are taken apart without harm
   EXPECT_THROW(OptionTable::parse_toml(dots.substr(0, 20000) + "a = 1", "x.toml"), UsageError);
+  // Those of file names count for nothing, whatever quotes stand in them.
+  std::string files;
+  for (int k = 0; k < 20000; ++k) files += "../it's/s1.h5:";
+  EXPECT_EQ(OptionTable::parse_toml("scans = \"" + files + "\"", "x.toml").at(0).second, files);
+  EXPECT_EQ(OptionTable::parse_toml("scans = \"\\\"" + files + "\"", "x.toml").at(0).second, "\"" + files);
+  EXPECT_THROW(OptionTable::parse_toml("# it's\n" + dots.substr(0, 30000) + "a = 1", "x.toml"), UsageError);
 }
 
 TEST(option_table, sizes) {
