@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 
 #include "bin/command.h"
 #include "bin/scan_hints.h"

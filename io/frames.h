@@ -43,6 +43,15 @@ decltype(auto) with_frame_type(FrameType type, Body&& body) {
   return body(double{});
 }
 
+/// Calls body(begin, count) for each run of `frames` whose numbers follow one another: frames[begin, begin+count).
+template <class Body>
+void for_each_run(std::span<const int64_t> frames, Body&& body) {
+  for (size_t begin = 0, end = 0; begin < frames.size(); begin = end) {
+    for (end = begin + 1; end < frames.size() && frames[end] == frames[end - 1] + 1;) ++end;
+    body(begin, end - begin);
+  }
+}
+
 /// Turns stored frames into amplitude with DC at the centre, in one pass over the data.
 class FrameConverter {
  public:

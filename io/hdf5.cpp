@@ -159,12 +159,10 @@ Dataset File::dataset(const std::string& name, const std::string& needed) const 
   if (H5Iget_type(handle.get()) != H5I_DATASET) throw FileError(path_, name, "is not a dataset");
 
   Handle created(H5Dget_create_plist(handle.get()), H5Pclose);
-  const H5D_layout_t layout = H5Pget_layout(created.get());
-  const bool chunked = layout == H5D_CHUNKED,
-             raw_elsewhere = layout == H5D_CONTIGUOUS && H5Pget_external_count(created.get()) > 0;
+  const bool chunked = H5Pget_layout(created.get()) == H5D_CHUNKED, raw = has_raw_files(created.get());
   if (chunked) {
-    // A chunk may cover many rows; rows are read a few at a time, in order. With a cache that holds
-    // every chunk of one band of rows each chunk is decompressed once.
+    // A chunk may cover many rows; rows are read a few at a time, in order. With a cache that holds every chunk of one
+    // band of rows each chunk is decompressed once.
     const Dataset plain(path_, name, std::move(handle));
     const int64_t rows = plain.shape_.empty() ? 1 : std::max<int64_t>(1, plain.shape_[0]);
     const double band_bytes = static_cast<double>(plain.elements_) / static_cast<double>(rows) *
@@ -176,10 +174,9 @@ Dataset File::dataset(const std::string& name, const std::string& needed) const 
     H5Pset_chunk_cache(access.get(), 12421,
                        filtered ? static_cast<size_t>(std::clamp(1.25 * band_bytes, least_bytes, most_bytes)) : 0, 1.0);
   }
-  // Files of raw data lie in this file's folder, where else the library would look in the working
-  // one.
-  if (raw_elsewhere) H5Pset_efile_prefix(access.get(), "${ORIGIN}");
-  if (chunked || raw_elsewhere) {
+  // Files of raw data lie in this file's folder, where else the library would look in the working one.
+  if (raw) H5Pset_efile_prefix(access.get(), "${ORIGIN}");
+  if (chunked || raw) {
     handle = Handle();  // two openings at once must agree
     handle = Handle(H5Dopen2(handle_.get(), name.c_str(), access.get()), H5Dclose);
     if (!handle.valid()) throw FileError(path_, name, "cannot be opened: " + library_message());

@@ -215,11 +215,9 @@ Dataset::Dataset(const std::string& path, const std::string& name, Handle handle
 
 void Dataset::check_storage() const {
   Handle created(H5Dget_create_plist(handle_.get()), H5Pclose);
-  const H5D_layout_t layout = H5Pget_layout(created.get());
   uint64_t in_all = 0;
   if (const std::string why = refusal_of_storage(path_, handle_.get(), in_all); !why.empty()) fail(why);
-  const bool elsewhere =
-      layout == H5D_VIRTUAL || (layout == H5D_CONTIGUOUS && H5Pget_external_count(created.get()) > 0);
+  const bool elsewhere = H5Pget_layout(created.get()) == H5D_VIRTUAL || has_raw_files(created.get());
   if (elements_ == 0) return;
 
   // Deflate, the densest of the usual filters, shrinks at most 1032-fold: a header that claims more was made up.

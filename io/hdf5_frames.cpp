@@ -80,15 +80,14 @@ void Hdf5Frames::fetch(std::span<const int64_t> frames, Slot& slot) const {
     return;
   }
   slot.raw.resize(std::max(slot.raw.size(), frames.size() * frame_bytes_));
-  for (size_t begin = 0, end = 0; begin < frames.size(); begin = end) {
-    for (end = begin + 1; end < frames.size() && frames[end] == frames[end - 1] + 1;) ++end;
+  for_each_run(frames, [&](size_t begin, size_t count) {
     with_frame_type(type_, [&](auto zero) {
       using T = decltype(zero);
       dataset_.read_rows(
-          frames[begin], static_cast<int64_t>(end - begin),
-          std::span<T>(reinterpret_cast<T*>(slot.raw.data() + begin * frame_bytes_), (end - begin) * frame_pixels_));
+          frames[begin], static_cast<int64_t>(count),
+          std::span<T>(reinterpret_cast<T*>(slot.raw.data() + begin * frame_bytes_), count * frame_pixels_));
     });
-  }
+  });
 }
 
 void Hdf5Frames::convert(std::span<const int64_t> frames, Slot& slot, std::span<float> out) const {

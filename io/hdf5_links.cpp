@@ -105,8 +105,7 @@ std::string StorageWalk::of_virtual(const std::string& path, hid_t dataset, hid_
 
 /// Raw data in files that are not HDF5.
 std::string StorageWalk::of_raw(const std::string& path, hid_t dataset, hid_t created) {
-  const int count = std::max(0, H5Pget_external_count(created));
-  if (count == 0) return "";
+  const int count = H5Pget_external_count(created);
   uint64_t held = 0;
   for (int i = 0; i < count; ++i) {
     char name[4096] = {};
@@ -141,7 +140,7 @@ std::string StorageWalk::refusal(const std::string& path, hid_t dataset, int dep
   const std::string holder = name_of_file(file.get());
   const std::string& where = holder.empty() ? path : holder;
   if (layout == H5D_VIRTUAL) return of_virtual(where, dataset, created.get(), depth);
-  const bool raw = layout == H5D_CONTIGUOUS && H5Pget_external_count(created.get()) > 0;
+  const bool raw = has_raw_files(created.get());
   if (raw && depth > 0)
     return "is a virtual dataset that leads to raw data outside of HDF5 files, which the library would look for in the "
            "working folder and which is refused; copy the data into the file";
@@ -194,6 +193,10 @@ herr_t refuse_link(const char* parent_file, const char*, const char* child_file,
   }
   *static_cast<std::string*>(reason) = std::move(why);
   return -1;
+}
+
+bool has_raw_files(hid_t created) {
+  return H5Pget_layout(created) == H5D_CONTIGUOUS && H5Pget_external_count(created) > 0;
 }
 
 std::string refusal_of_storage(const std::string& path, hid_t dataset, uint64_t& stored_bytes) {

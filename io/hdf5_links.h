@@ -16,6 +16,9 @@ std::string refusal_of(const std::string& from, const std::string& target);
 herr_t refuse_link(const char* parent_file, const char* parent_group, const char* child_file, const char* child_object,
                    unsigned* flags, hid_t access, void* reason);
 
+/// Whether a dataset of these creation properties has its elements in files of raw data, which are not HDF5.
+bool has_raw_files(hid_t created);
+
 /// For a dataset just opened from the file `path`: why its virtual sources or raw storage are not read, "" where they
 /// may be. Sources are opened and checked in turn, links in them and virtual datasets of them too, and virtual sources
 /// of virtual sources up to a number. stored_bytes: that all files hold of it, each source once. Callers hold a Lock.

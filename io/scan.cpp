@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "io/file_kind.h"
+#include "io/frames.h"
 #include "io/scan_parts.h"
 
 namespace ptyfuse::io {
@@ -34,11 +35,9 @@ class MemoryScan final : public ScanReader {
 
 void ScanReader::read_frames(std::span<const int64_t> frames, std::span<float> out) {
   const auto pixels = static_cast<size_t>(info().side_px * info().side_px);
-  for (size_t begin = 0, end = 0; begin < frames.size(); begin = end) {
-    for (end = begin + 1; end < frames.size() && frames[end] == frames[end - 1] + 1;) ++end;
-    read_amplitude(frames[begin], static_cast<int64_t>(end - begin),
-                   out.subspan(begin * pixels, (end - begin) * pixels));
-  }
+  for_each_run(frames, [&](size_t begin, size_t count) {
+    read_amplitude(frames[begin], static_cast<int64_t>(count), out.subspan(begin * pixels, count * pixels));
+  });
 }
 
 std::unique_ptr<ScanReader> open_scan(const std::string& path, const ScanHints& hints, int threads) {
