@@ -15,6 +15,15 @@ struct Block {
   int64_t begin = 0, end = 0;  // bytes
 };
 
+bool share_a_step(const Lifetime& a, const Lifetime& b) {
+  const auto meet = [](int64_t a_begin, int64_t a_end, int64_t b_begin, int64_t b_end) {
+    return a_begin >= 0 && b_begin >= 0 && a_begin <= b_end && b_begin <= a_end;
+  };
+  return meet(a.begin, a.end, b.begin, b.end) || meet(a.begin_again, a.end_again, b.begin, b.end) ||
+         meet(a.begin, a.end, b.begin_again, b.end_again) ||
+         meet(a.begin_again, a.end_again, b.begin_again, b.end_again);
+}
+
 /// The offset of the smallest gap between occupied blocks (sorted by begin) that holds `bytes`, else their end.
 int64_t best_gap(const std::vector<Block>& occupied, int64_t bytes) {
   int64_t best = -1, best_size = std::numeric_limits<int64_t>::max(), reached = 0;
@@ -43,7 +52,7 @@ MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes) {
     const Lifetime& life = lifetimes[i];
     std::vector<Block> occupied;
     for (const size_t j : placed)
-      if (lifetimes[j].begin <= life.end && life.begin <= lifetimes[j].end)
+      if (share_a_step(lifetimes[j], life))
         occupied.push_back({plan.offset_bytes[j], plan.offset_bytes[j] + aligned(lifetimes[j].bytes)});
     std::sort(occupied.begin(), occupied.end(), [](const Block& a, const Block& b) { return a.begin < b.begin; });
     plan.offset_bytes[i] = best_gap(occupied, aligned(life.bytes));

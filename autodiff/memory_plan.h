@@ -4,10 +4,13 @@
 
 namespace ptyfuse::autodiff {
 
-/// A piece of memory that is needed from step `begin` to step `end` of a schedule, both included.
+/// A piece of memory that is needed from step `begin` to step `end` of a schedule, both included; and where
+/// `begin_again` is not negative, again from there to `end_again`, behind `end`, with other pieces in the same place in
+/// between.
 struct Lifetime {
   int64_t bytes = 0;
   int64_t begin = 0, end = 0;
+  int64_t begin_again = -1, end_again = -1;
 };
 
 struct MemoryPlan {

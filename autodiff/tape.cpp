@@ -25,6 +25,7 @@ struct Value {
   int64_t channel = 0;          // first channel within the root
   bool kept = false;            // of roots
   bool wants_gradient = false;  // of roots and parameters, once planned
+  bool recomputed = false;      // of roots: written again before the way back through its segment
   int producer = -1;            // node that writes it
   TensorView<float> value, gradient;
 };
@@ -38,7 +39,9 @@ struct Reading {
 struct Step {
   std::unique_ptr<Node> node;
   std::vector<Reading> reads;
+  int segment = -1;
   bool runs_backward = false;
+  bool runs_again = false;      // before the way back through its segment
   std::vector<int> zero_first;  // roots whose gradient is cleared before this node's backward (or forward, of a loss)
 };
 
@@ -59,6 +62,13 @@ struct Tape::Impl {
   bool planned = false;
   TapeMode mode = TapeMode::inference;
   int64_t version = 0;
+  int segments = 0;
+  bool in_segment = false;
+  struct Positions {
+    int64_t forward = 0, again = 0, backward = 0;
+  };
+  std::vector<Positions> positions;  // of steps in the schedule, once planned
+  int64_t schedule_length = 0;
   Buffer buffer;
 
   Value& at(ValueId id) { return values[checked(id)]; }
@@ -85,8 +95,17 @@ struct Tape::Impl {
     if (!(stream.device() == device)) fail("the stream belongs to another device");
   }
 
-  int64_t forward_position(size_t step) const { return static_cast<int64_t>(step); }
-  int64_t backward_position(size_t step) const { return static_cast<int64_t>(2 * steps.size() - 1 - step); }
+  int64_t forward_position(size_t step) const { return positions[step].forward; }
+  int64_t backward_position(size_t step) const { return positions[step].backward; }
+  bool ends_segment(size_t step) const {
+    return steps[step].segment >= 0 && (step + 1 == steps.size() || steps[step + 1].segment != steps[step].segment);
+  }
+  template <class F>
+  void for_each_of_segment(size_t last, F&& f) {
+    size_t first = last;
+    while (first > 0 && steps[first - 1].segment == steps[last].segment) --first;
+    for (size_t s = first; s <= last; ++s) f(s);
+  }
   /// When a node writes its inputs' gradients: a loss from its forward on.
   int64_t gradient_position(size_t step) const {
     return steps[step].node->outputs().empty() ? forward_position(step) : backward_position(step);
@@ -94,6 +113,8 @@ struct Tape::Impl {
 
   void link();
   void mark_gradients();
+  void mark_recomputed();
+  void schedule();
   void order_gradient_writers();
   void place();
 };
@@ -140,6 +161,53 @@ void Tape::Impl::mark_gradients() {
     }
   }
   for (size_t i = 0; i < values.size(); ++i) values[i].wants_gradient = values[i].wants_gradient && leads_to_loss[i];
+}
+
+/// Values that only their own segment reads are written again, and by which nodes.
+void Tape::Impl::mark_recomputed() {
+  std::vector<bool> local(values.size(), false);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const Value& v = values[i];
+    local[i] = v.kind == Kind::intermediate && v.producer >= 0 && !v.kept &&
+               steps[static_cast<size_t>(v.producer)].segment >= 0;
+  }
+  for (const Step& step : steps)
+    for (const Reading& r : step.reads) {
+      const Value& source = root(r.value);
+      if (source.producer >= 0 && steps[static_cast<size_t>(source.producer)].segment != step.segment)
+        local[static_cast<size_t>(at(r.value).root)] = false;
+    }
+  for (size_t last = steps.size(); last-- > 0;) {
+    if (!ends_segment(last)) continue;
+    const auto need = [&](ValueId v) {
+      Value& source = root(v);
+      source.recomputed = source.recomputed || local[static_cast<size_t>(at(v).root)];
+    };
+    for_each_of_segment(last, [&](size_t s) {
+      if (!steps[s].runs_backward) return;
+      for (const ValueId v : steps[s].node->backward_reads()) need(v);
+    });
+    for (size_t s = last + 1; s-- > 0 && steps[s].segment == steps[last].segment;) {
+      for (const auto& written : {steps[s].node->outputs(), steps[s].node->early_outputs()})
+        for (const ValueId v : written) steps[s].runs_again = steps[s].runs_again || root(v).recomputed;
+      if (!steps[s].runs_again) continue;
+      for (const Reading& r : steps[s].reads) need(r.value);
+    }
+  }
+}
+
+/// Forward through all nodes, then back: through a segment once the nodes that run again have done so.
+void Tape::Impl::schedule() {
+  positions.assign(steps.size(), {});
+  schedule_length = 0;
+  for (Positions& p : positions) p.forward = schedule_length++;
+  for (size_t s = steps.size(); s-- > 0;) {
+    if (ends_segment(s))
+      for_each_of_segment(s, [&](size_t t) {
+        if (steps[t].runs_again) positions[t].again = schedule_length++;
+      });
+    positions[s].backward = schedule_length++;
+  }
 }
 
 /// Backward visits a value's readers last to first: the first to write a run overwrites, later ones add.
@@ -189,13 +257,19 @@ void Tape::Impl::order_gradient_writers() {
 
 /// Lays values and gradients out in one buffer.
 void Tape::Impl::place() {
-  const int64_t last = 2 * static_cast<int64_t>(steps.size());
-  const int64_t training_end = mode == TapeMode::training ? last : static_cast<int64_t>(steps.size());
+  const int64_t training_end = mode == TapeMode::training ? schedule_length : static_cast<int64_t>(steps.size());
   constexpr int64_t never = -1;
   std::vector<Lifetime> value_life(values.size(), {0, never, never}), gradient_life(values.size(), {0, never, never});
   const auto touch = [](Lifetime& life, int64_t position) {
     life.begin = life.begin == never ? position : std::min(life.begin, position);
     life.end = std::max(life.end, position);
+  };
+  // On the way back a value that is written again lives a second time.
+  const auto touch_on_way_back = [&](size_t value, int64_t position) {
+    Lifetime& life = value_life[value];
+    if (!values[value].recomputed) return touch(life, position);
+    life.begin_again = life.begin_again == never ? position : std::min(life.begin_again, position);
+    life.end_again = std::max(life.end_again, position);
   };
   for (size_t s = 0; s < steps.size(); ++s) {
     const Node& node = *steps[s].node;
@@ -204,13 +278,19 @@ void Tape::Impl::place() {
     for (const ValueId v : node.early_outputs()) touch(value_life[static_cast<size_t>(v.index)], forward_position(s));
     for (const Reading& r : steps[s].reads)
       touch(value_life[static_cast<size_t>(at(r.value).root)], forward_position(s));
+    if (steps[s].runs_again) {
+      const int64_t again = positions[s].again;
+      for (const ValueId v : outputs) touch_on_way_back(static_cast<size_t>(v.index), again);
+      for (const ValueId v : node.early_outputs()) touch_on_way_back(static_cast<size_t>(v.index), again);
+      for (const Reading& r : steps[s].reads) touch_on_way_back(static_cast<size_t>(at(r.value).root), again);
+    }
     if (!steps[s].runs_backward) continue;
     for (const ValueId v : saved) {
       bool known = contains(outputs, v);
       for (const Reading& r : steps[s].reads) known = known || r.value == v;
       if (!known)
         fail(std::string(node.name()) + " reads a value in backward that is neither its input nor its output");
-      touch(value_life[static_cast<size_t>(at(v).root)], backward_position(s));
+      touch_on_way_back(static_cast<size_t>(at(v).root), backward_position(s));
     }
     for (const Reading& r : steps[s].reads) {
       touch(gradient_life[static_cast<size_t>(at(r.value).root)], gradient_position(s));
@@ -320,7 +400,21 @@ void Tape::add(std::unique_ptr<Node> node) {
   impl_->step_of[node.get()] = static_cast<int>(impl_->steps.size());
   Step step;
   step.node = std::move(node);
+  step.segment = impl_->in_segment ? impl_->segments - 1 : -1;
   impl_->steps.push_back(std::move(step));
+}
+
+void Tape::begin_segment() {
+  impl_->require_recording();
+  if (impl_->in_segment) fail("a segment begins within another");
+  impl_->in_segment = true;
+  ++impl_->segments;
+}
+
+void Tape::end_segment() {
+  impl_->require_recording();
+  if (!impl_->in_segment) fail("a segment ends that has not begun");
+  impl_->in_segment = false;
 }
 
 void Tape::keep(ValueId value) {
@@ -328,12 +422,15 @@ void Tape::keep(ValueId value) {
   impl_->root(value).kept = true;
 }
 
-void Tape::plan(TapeMode mode) {
+void Tape::plan(TapeMode mode, SegmentValues segments) {
   impl_->require_recording();
+  if (impl_->in_segment) fail("a segment has not ended");
   impl_->mode = mode;
   impl_->planned = true;
   impl_->link();
   impl_->mark_gradients();
+  if (mode == TapeMode::training && segments == SegmentValues::recomputed) impl_->mark_recomputed();
+  impl_->schedule();
   impl_->order_gradient_writers();
   impl_->place();
   for (Step& step : impl_->steps) step.node->prepare(*this);
@@ -367,6 +464,10 @@ void Tape::backward(Stream& stream) {
   if (impl_->mode != TapeMode::training) fail("it was planned for inference: backward() needs TapeMode::training");
   for (size_t s = impl_->steps.size(); s-- > 0;) {
     Step& step = impl_->steps[s];
+    if (impl_->ends_segment(s))
+      impl_->for_each_of_segment(s, [&](size_t t) {
+        if (impl_->steps[t].runs_again) impl_->steps[t].node->forward(stream, *this);
+      });
     if (!step.runs_backward) continue;
     if (!step.node->outputs().empty())
       for (const int v : step.zero_first) fill_zero(stream, impl_->values[static_cast<size_t>(v)].gradient);

@@ -20,6 +20,10 @@ struct ValueId {
 /// What a tape is planned for: `inference` keeps values only until their last reader, and has no gradients.
 enum class TapeMode { inference, training };
 
+/// What a training tape does with the values that only a segment's own nodes read: keeps them for the way back, or runs
+/// the segment's nodes again there, with the same bits.
+enum class SegmentValues { kept, recomputed };
+
 class Tape;
 
 /// One operation of a tape with its way back. A node names its values at construction; the tape hands it their memory.
@@ -65,6 +69,10 @@ class Tape {
   /// that different nodes read must be equal or disjoint; channels that no node reads have gradient zero.
   ValueId channels(ValueId value, int64_t begin, int64_t end);
   void add(std::unique_ptr<Node> node);
+  /// Nodes added between the two are one segment (see SegmentValues). Segments do not nest. Their nodes must write
+  /// equal bits when their forward() runs again.
+  void begin_segment();
+  void end_segment();
   /// Keeps a value's memory (and gradient) from being reused, so that the caller may read it after
   /// forward()/backward().
   void keep(ValueId value);
@@ -72,7 +80,7 @@ class Tape {
   // -- planning: once, after recording; takes all memory. Error(shape): a value that is read before it is produced,
   // produced twice, or read twice by one node; where gradients flow, a parameter that two nodes read or runs of
   // channels that overlap.
-  void plan(TapeMode mode);
+  void plan(TapeMode mode, SegmentValues segments = SegmentValues::kept);
   TapeMode mode() const;
   int64_t planned_bytes() const;
 

@@ -15,8 +15,8 @@ namespace ptyfuse::cli {
 namespace {
 
 // Settings that may change when a run goes on: they do not alter what a step computes (but see epochs below).
-constexpr const char* may_change[] = {"epochs",        "checkpoint-every", "host-memory",
-                                      "device-memory", "early-stopping",   "scans"};
+constexpr const char* may_change[] = {"epochs", "checkpoint-every", "host-memory", "device-memory", "early-stopping",
+                                      "scans",  "recompute"};
 
 // What these values leave to the program is decided once, at the start, and stored as decided: to ask for it again is
 // to ask for the same.

@@ -78,6 +78,7 @@ struct TrainConfig {
   double validation = 0.05;
   bool early_stopping = true;
   PrecisionChoice precision = PrecisionChoice::automatic;
+  Toggle recompute = Toggle::automatic;  ///< of the network's stages on the way back
   int64_t host_memory_bytes = int64_t{4} << 30;
   int64_t device_memory_bytes = 0;
   int64_t checkpoint_every = 1;  ///< epochs

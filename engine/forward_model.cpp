@@ -125,7 +125,8 @@ struct TrainingGraph::Impl {
       record_targets();
     else
       record_physics(device, settings);
-    input.tape.plan(TapeMode::training);
+    using autodiff::SegmentValues;
+    input.tape.plan(TapeMode::training, settings.recompute ? SegmentValues::recomputed : SegmentValues::kept);
     binding.inputs.measured = input.measured();
   }
 

@@ -36,6 +36,7 @@ struct TrainingSettings {
   bool unmasked_numerator = false;    ///< the reference's merge, see kernels/ops/merge.h
   TensorView<const float> log_scale;  ///< [1]: a of section 0.3, read in place of set_scales()'s; or empty
   TensorView<float> grad_log_scale;   ///< [1]: a step writes d loss / d a; or empty
+  bool recompute = false;  ///< keep of each stage of the network its input alone, and run it again on the way back
 };
 
 /// Losses of one batch; for a supervised network loss = mae = mean |a - target| + mean |phi - target|, all else 0.

@@ -93,6 +93,9 @@ OptionTable train_options(TrainConfig& c) {
   t.bytes("host-memory", c.host_memory_bytes, "most memory for frames on the host; 0: no limit");
   t.bytes("device-memory", c.device_memory_bytes,
           "most memory on the device; the batch does not shrink to it, the error says which one fits; 0: no limit");
+  t.choice("recompute", c.recompute, {{"auto", Toggle::automatic}, {"on", Toggle::on}, {"off", Toggle::off}},
+           "run the network's stages again on the way back instead of keeping what they gave: same model, less memory, "
+           "more time; auto: where memory forbids to keep it");
   t.integer("checkpoint-every", c.checkpoint_every, "epochs between checkpoints", 1);
   return t;
 }

@@ -175,6 +175,7 @@ struct Trainer::Impl {
   TrainingGraph make_graph(const Device& on, int64_t batch) {
     TrainingSettings s = settings;
     s.batch = batch;
+    s.recompute = recompute;
     const int64_t count = network.parameter_count();
     return {on, network, parameters.view().slice(0, 0, count), gradients.view().slice(0, 0, count), s};
   }
@@ -206,16 +207,26 @@ struct Trainer::Impl {
     return taken;
   }
 
-  // A batch is part of the result: where it does not fit, the user decides.
+  // First what costs time alone: the network's stages are run again on the way back. A batch is part of the result:
+  // where it does not fit even so, the user decides.
   void prepare_graphs() {
     std::string why;
-    try {
-      return take_memory(config.batch);
-    } catch (const Error& e) {
-      if (e.kind() != ErrorKind::memory) throw;
-      why = e.what();
-      stage.reset();
-      graphs.clear();
+    for (const bool again : {false, true}) {
+      if (config.recompute == (again ? Toggle::off : Toggle::on)) continue;
+      recompute = again;
+      try {
+        take_memory(config.batch);
+        if (again && config.recompute == Toggle::automatic)
+          control.say(
+              "the device's memory does not hold what the network's stages give: they are run again on the way "
+              "back (--recompute)");
+        return;
+      } catch (const Error& e) {
+        if (e.kind() != ErrorKind::memory) throw;
+        why = e.what();
+        stage.reset();
+        graphs.clear();
+      }
     }
     int64_t smaller = std::min(config.batch, *batch_sizes(config.batch).rbegin()) / 2;
     while (smaller > 0 && !fits(smaller)) smaller /= 2;
@@ -229,6 +240,7 @@ struct Trainer::Impl {
     if (needed)
       mend +=
           fmt::format(", and --batch {} with --device-memory {}", config.batch, device.memory_in_use_bytes() + *needed);
+    if (config.recompute == Toggle::off) mend += "; --recompute auto needs less";
     throw Error(ErrorKind::memory, fmt::format("training with --batch {}: {}. {}; another batch trains another model",
                                                config.batch, why, mend));
   }
@@ -496,6 +508,7 @@ struct Trainer::Impl {
   Tensor<complex64> probe_memory;
   std::unique_ptr<FrameStage> stage;
   std::map<int64_t, TrainingGraph> graphs;
+  bool recompute = false;
   std::unique_ptr<TrainingSteps> training_steps;
   struct BegunStep {
     int64_t steps, step_in_epoch;  // before it

@@ -80,6 +80,7 @@ std::string indexed(const std::string& prefix, size_t stage) {
 ///   Handle conv_and_pool(name, Handle in, out_channels, ConvActivation)
 ///   Handle channels(Handle, begin, end), int64_t width(Handle)
 ///   Handle head(HeadSpec, Handle centre, const Handle* border, bool padded)
+///   void begin_stage(), end_stage(): round layers whose inner values no other stage reads
 template <class Walker>
 class Walk {
  public:
@@ -88,8 +89,11 @@ class Walk {
       : walker_(walker), config_(config), supervised_(supervised), widths_(widths_of(config, supervised)) {}
 
   std::pair<Handle, Handle> run(Handle x) {
-    for (size_t stage = 0; stage < widths_.encoder.size(); ++stage)
+    for (size_t stage = 0; stage < widths_.encoder.size(); ++stage) {
+      walker_.begin_stage();
       x = encoder_stage(indexed("enc", stage), x, widths_.encoder[stage]);
+      walker_.end_stage();
+    }
     const Handle amplitude = decoder("amp", x, amplitude_activation(config_.amplitude));
     return {amplitude, decoder("phase", x, ops::HeadActivation::pi_tanh)};
   }
@@ -109,9 +113,18 @@ class Walk {
 
   /// Each stage ends in a nearest upsampling, which the next convolution does as it reads.
   Handle decoder(const std::string& kind, Handle h, ops::HeadActivation activation) {
-    for (size_t stage = 0; stage < widths_.decoder.size(); ++stage)
+    for (size_t stage = 0; stage < widths_.decoder.size(); ++stage) {
+      walker_.begin_stage();
       h = pair(indexed(kind + ".dec", stage), h, widths_.decoder[stage], stage > 0);
+      walker_.end_stage();
+    }
     if (supervised_) return last_conv(kind + ".head", h);
+    walker_.begin_stage();
+    const Handle out = heads(kind, h, activation);
+    walker_.end_stage();
+    return out;
+  }
+  Handle heads(const std::string& kind, Handle h, ops::HeadActivation activation) {
     ops::HeadSpec spec;
     spec.centre = activation;
     spec.border = config_.border == BorderActivation::swish ? ops::HeadActivation::swish : activation;
@@ -153,6 +166,8 @@ struct Layout {
   Handle channels(Handle, int64_t begin, int64_t end) { return end - begin; }
   int64_t width(Handle in) { return in; }
   Handle head(const ops::HeadSpec&, Handle centre, const Handle*, bool) { return centre; }
+  void begin_stage() {}
+  void end_stage() {}
 };
 
 /// The convolutions' specifications.
@@ -182,6 +197,8 @@ struct Specifications {
   Handle channels(Handle in, int64_t begin, int64_t end) { return {end - begin, in.side}; }
   int64_t width(Handle in) { return in.channels; }
   Handle head(const ops::HeadSpec&, Handle centre, const Handle*, bool) { return centre; }
+  void begin_stage() {}
+  void end_stage() {}
 };
 
 /// Records the layers on a tape, taking the parameters in the layout's order.
@@ -215,6 +232,8 @@ struct Recorder {
   Handle head(const ops::HeadSpec& spec, Handle centre, const Handle* border, bool padded) {
     return autodiff::head(tape, spec, centre, border != nullptr ? *border : Handle{}, padded);
   }
+  void begin_stage() { tape.begin_segment(); }
+  void end_stage() { tape.end_segment(); }
 };
 
 }  // namespace

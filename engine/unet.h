@@ -48,7 +48,8 @@ class UNet {
   struct Output {
     autodiff::ValueId amplitude, phase;
   };
-  /// parameters, gradients [parameter_count()] in the device's memory; gradients may be empty for inference.
+  /// parameters, gradients [parameter_count()] in the device's memory; gradients may be empty for inference. Each stage
+  /// of encoder and decoders is a segment of the tape.
   Output record(autodiff::Tape& tape, autodiff::ValueId x, TensorView<float> parameters,
                 TensorView<float> gradients) const;
 

@@ -26,7 +26,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 /// Settings that alter no result, or that the study gives by other names.
-const std::set<std::string> without_effect = {"scans", "host-memory", "device-memory", "checkpoint-every", "probe"};
+const std::set<std::string> without_effect = {"scans",     "host-memory", "device-memory", "checkpoint-every",
+                                              "recompute", "probe"};
 
 io::Reconstruction sweeps(const ArmContext& context, const RefineConfig& config, io::ScanReader& scan,
                           RefineState state) {

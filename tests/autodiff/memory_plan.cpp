@@ -8,6 +8,11 @@
 namespace ptyfuse::autodiff {
 namespace {
 
+bool alive(const Lifetime& life, int64_t step) {
+  return (life.begin <= step && step <= life.end) ||
+         (life.begin_again >= 0 && life.begin_again <= step && step <= life.end_again);
+}
+
 void expect_sound(const std::vector<Lifetime>& lives, const MemoryPlan& plan) {
   ASSERT_EQ(plan.offset_bytes.size(), lives.size());
   for (size_t i = 0; i < lives.size(); ++i) {
@@ -15,7 +20,8 @@ void expect_sound(const std::vector<Lifetime>& lives, const MemoryPlan& plan) {
     EXPECT_EQ(plan.offset_bytes[i] % plan_alignment_bytes, 0);
     EXPECT_LE(plan.offset_bytes[i] + lives[i].bytes, plan.total_bytes);
     for (size_t j = 0; j < i; ++j) {
-      const bool together = lives[i].begin <= lives[j].end && lives[j].begin <= lives[i].end;
+      bool together = false;
+      for (int64_t step = 0; step < 64; ++step) together = together || (alive(lives[i], step) && alive(lives[j], step));
       const bool overlap = plan.offset_bytes[i] < plan.offset_bytes[j] + lives[j].bytes &&
                            plan.offset_bytes[j] < plan.offset_bytes[i] + lives[i].bytes;
       EXPECT_FALSE(together && overlap) << "lifetimes " << j << " and " << i;
@@ -29,7 +35,7 @@ int64_t needed_bytes(const std::vector<Lifetime>& lives, int64_t steps) {
   for (int64_t step = 0; step < steps; ++step) {
     int64_t sum = 0;
     for (const Lifetime& life : lives)
-      if (life.begin <= step && step <= life.end) sum += life.bytes;
+      if (alive(life, step)) sum += life.bytes;
     most = std::max(most, sum);
   }
   return most;
@@ -50,6 +56,15 @@ TEST(memory_plan, smallest_gap_that_fits_is_taken) {
   const MemoryPlan plan = plan_memory(lives);
   expect_sound(lives, plan);
   EXPECT_EQ(plan.total_bytes, 3 * 256 + 128 + 64);
+}
+
+TEST(memory_plan, what_is_needed_twice_lends_its_place_in_between) {
+  const std::vector<Lifetime> lives = {{256, 0, 1, 6, 7}, {256, 2, 5}, {128, 3, 4}, {256, 5, 6}};
+  const MemoryPlan plan = plan_memory(lives);
+  expect_sound(lives, plan);
+  EXPECT_EQ(plan.offset_bytes[1], plan.offset_bytes[0]);
+  EXPECT_NE(plan.offset_bytes[3], plan.offset_bytes[0]);
+  EXPECT_EQ(plan.total_bytes, 512);
 }
 
 TEST(memory_plan, sizes_that_are_no_multiple_of_the_alignment) {

@@ -15,6 +15,7 @@
 namespace ptyfuse::tests {
 namespace {
 
+using autodiff::SegmentValues;
 using autodiff::TapeMode;
 
 std::string message_of(const std::function<void()>& call) {
@@ -128,6 +129,73 @@ TEST(tape, inference_frees_after_the_last_reader) {
   EXPECT_NE(message_of([&] { tape.backward(stream); }).find("TapeMode::training"), std::string::npos);
 }
 
+TEST(tape, a_segment_keeps_its_input_alone_and_runs_again) {
+  // w -> [w^2, w^4, w^8] -> [w^16, w^32, w^64] -> loss w^128/2; values that only a segment reads are gone in between.
+  class Counted final : public Node {
+   public:
+    Counted(ValueId in, ValueId out, std::vector<int>* calls) : in_(in), out_(out), calls_(calls) {}
+    const char* name() const override { return "square"; }
+    std::vector<ValueId> inputs() const override { return {in_}; }
+    std::vector<ValueId> outputs() const override { return {out_}; }
+    std::vector<ValueId> backward_reads() const override { return {in_}; }
+    void forward(Stream&, const Tape& tape) override {
+      calls_->push_back(out_.index);
+      const TensorView<float> in = tape.value(in_), out = tape.value(out_);
+      for_each_element(in.shape(), [&](int64_t r, int64_t c) { out(r, c) = in(r, c) * in(r, c); });
+    }
+    void backward(Stream&, const Tape& tape) override {
+      calls_->push_back(-out_.index);
+      const TensorView<float> in = tape.value(in_), to = tape.gradient(in_), from = tape.gradient(out_);
+      for_each_element(in.shape(), [&](int64_t r, int64_t c) { to(r, c) = 2 * in(r, c) * from(r, c); });
+    }
+
+   private:
+    ValueId in_, out_;
+    std::vector<int>* calls_;
+  };
+  const Device device = host_device();
+  Stream stream(device);
+  int64_t bytes[2] = {};
+  for (const SegmentValues segments : {SegmentValues::kept, SegmentValues::recomputed}) {
+    const bool again = segments == SegmentValues::recomputed;
+    SCOPED_TRACE(again);
+    Parameter w(device, {1, 64});
+    w.fill(std::vector<float>(64, 1.03125F));
+    Tape tape(device);
+    std::vector<int> calls;
+    std::vector<ValueId> chain{tile(tape, w.on(tape), 64, 1)};
+    for (int segment = 0; segment < 2; ++segment) {
+      tape.begin_segment();
+      for (int node = 0; node < 3; ++node) {
+        const ValueId in = chain.back();
+        chain.push_back(tape.intermediate({1, 64}, "square"));
+        tape.add(std::make_unique<Counted>(in, chain.back(), &calls));
+      }
+      tape.end_segment();
+    }
+    double loss = 0;
+    half_square(tape, chain.back(), &loss);
+    tape.plan(TapeMode::training, segments);
+    bytes[again ? 1 : 0] = tape.planned_bytes();
+    for (int run = 0; run < 2; ++run) {
+      calls.clear();
+      tape.forward(stream);
+      tape.backward(stream);
+      const auto v = [&](int i) { return chain[static_cast<size_t>(i)].index; };
+      // What a segment gives to the next one is kept; of its nodes those run again that write what is not.
+      std::vector<int> expected{v(1), v(2), v(3), v(4), v(5), v(6)};
+      const std::vector<int> back =
+          again ? std::vector<int>{v(4), v(5), -v(6), -v(5), -v(4), v(1), v(2), -v(3), -v(2), -v(1)}
+                : std::vector<int>{-v(6), -v(5), -v(4), -v(3), -v(2), -v(1)};
+      expected.insert(expected.end(), back.begin(), back.end());
+      EXPECT_EQ(calls, expected);
+      const double slope = 64 * std::pow(1.03125, 127);
+      EXPECT_WITHIN(std::abs(w.gradient.data()[63] - slope), 1e-4 * slope);
+    }
+  }
+  EXPECT_LT(bytes[1], bytes[0]);
+}
+
 /// A random graph of tiles, products, runs of channels and losses, with the same in double and without shared memory.
 class RandomGraph {
  public:
@@ -139,7 +207,17 @@ class RandomGraph {
     }
     input_ = tape.input({rows, channels}, "x");
     add_value(input_, -1);
-    for (int step = 0; step < 25; ++step) record_one();
+    std::mt19937_64 cuts(seed);
+    bool inside = false;
+    for (int step = 0; step < 25; ++step) {
+      if (cuts() % 4 == 0) {
+        if (inside) tape.end_segment();
+        inside = !inside;
+        if (inside) tape.begin_segment();
+      }
+      record_one();
+    }
+    if (inside) tape.end_segment();
     for (const size_t v : {reference_.size() - 1, reference_.size() - 2, reference_.size() - 3}) {
       losses_.push_back(std::make_unique<double>(0));
       const size_t end = pick_run(v);
@@ -299,14 +377,14 @@ class RandomGraph {
   std::vector<size_t> loss_of_;
 };
 
-class random_graphs : public testing::TestWithParam<TapeMode> {};
+class random_graphs : public testing::TestWithParam<std::pair<TapeMode, SegmentValues>> {};
 
 TEST_P(random_graphs, agree_with_values_in_memory_of_their_own) {
   const Device device = host_device();
   for (uint64_t seed = 1; seed <= 300; ++seed) {
     SCOPED_TRACE(seed);
     RandomGraph graph(device, seed);
-    graph.tape.plan(GetParam());
+    graph.tape.plan(GetParam().first, GetParam().second);
     const int64_t in_use = device.memory_in_use_bytes(), peak = device.memory_peak_bytes();
     for (int step = 0; step < 2; ++step) graph.check_step();
     EXPECT_EQ(device.memory_in_use_bytes(), in_use);
@@ -314,7 +392,10 @@ TEST_P(random_graphs, agree_with_values_in_memory_of_their_own) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(tape, random_graphs, testing::Values(TapeMode::inference, TapeMode::training));
+INSTANTIATE_TEST_SUITE_P(tape, random_graphs,
+                         testing::Values(std::pair{TapeMode::inference, SegmentValues::kept},
+                                         std::pair{TapeMode::training, SegmentValues::kept},
+                                         std::pair{TapeMode::training, SegmentValues::recomputed}));
 
 TEST(tape, two_run_at_once_on_two_threads) {
   const Device device = host_device();

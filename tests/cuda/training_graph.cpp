@@ -94,6 +94,24 @@ TEST(cuda_training_graph, supervised_and_clipped_by_value) {
   expect_equal_steps(c);
 }
 
+TEST(cuda_training_graph, stages_that_run_again_give_the_same_bits) {
+  for (const Method method : {Method::pinn, Method::supervised}) {
+    TrainConfig c = small_config();
+    c.method = method;
+    c.recompute = Toggle::off;
+    const Device gpu = Device::cuda({.threads = 2});
+    Trainer kept(gpu, c, scan_of(c), {});
+    const int64_t kept_bytes = gpu.memory_in_use_bytes();
+    kept.run([](const Trainer&) {});
+    c.recompute = Toggle::on;
+    const Device other = Device::cuda({.threads = 2});
+    Trainer again(other, c, scan_of(c), {});
+    EXPECT_LT(other.memory_in_use_bytes(), kept_bytes);
+    again.run([](const Trainer&) {});
+    EXPECT_TRUE(state_of(again) == state_of(kept));
+  }
+}
+
 // One frame is so bright that its loss alone is not finite; the GPU has been given the step behind it before that is
 // known.
 TEST(cuda_training_graph, a_bad_step_and_the_one_behind_it_change_nothing) {

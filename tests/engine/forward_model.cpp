@@ -94,6 +94,7 @@ class Bench {
     s.nll_weight = test_case.nll;
     s.mae_weight = test_case.mae;
     s.tv_weight = test_case.tv;
+    s.recompute = recompute;
     return s;
   }
   TrainingGraph graph() {
@@ -146,6 +147,7 @@ class Bench {
   Device device;
   Stream stream;
   int64_t n = 0, members = 1;
+  bool recompute = false;
   double log_scale = 0.75;  // far from where the loss has no slope in it
   float measured_scale = 1.5F, frame_factor = 0.5F;
   std::vector<double> plain_parameters;
@@ -285,6 +287,26 @@ TEST_P(model_cases, loss_and_gradients_agree_with_a_plain_model_in_double) {
     const double difference = (bench.plain(up).loss - bench.plain(down).loss) / (2 * step);
     EXPECT_WITHIN(std::abs(slope - difference), 1e-3 * std::abs(difference));
   }
+}
+
+TEST_P(model_cases, stages_that_run_again_give_the_same_bits_in_less_memory) {
+  SCOPED_TRACE(test_case().name);
+  Bench bench(test_case(), 14);
+  TrainingResult results[2];
+  std::vector<float> gradients[2];
+  int64_t bytes[2] = {};
+  for (const bool again : {false, true}) {
+    bench.recompute = again;
+    TrainingGraph graph = bench.graph();
+    bytes[again] = graph.planned_bytes();
+    for (int step = 0; step < 2; ++step) results[again] = graph.step(bench.stream);
+    gradients[again] = download(bench.stream, bench.gradients);
+  }
+  EXPECT_EQ(results[0].loss, results[1].loss);
+  EXPECT_EQ(results[0].grad_log_scale, results[1].grad_log_scale);
+  EXPECT_EQ(gradients[0], gradients[1]);
+  EXPECT_GT(norm_of(gradients[0].data(), static_cast<int64_t>(gradients[0].size())), 0);
+  EXPECT_LT(bytes[1], bytes[0]);
 }
 
 TEST_P(model_cases, steps_repeat_bit_for_bit_and_take_no_memory) {

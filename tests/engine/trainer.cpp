@@ -367,6 +367,7 @@ TEST(trainer, supervised_needs_a_truth_and_learns_it) {
 TEST(trainer, says_which_batch_fits_the_devices_memory) {
   TrainConfig c = small_config(1);
   c.batch = 4;
+  c.recompute = Toggle::off;
   const auto limited = [](int64_t bytes) { return Device::cpu({.threads = 2, .memory_limit_bytes = bytes}); };
   const auto train = [](const Device& device, const TrainConfig& config) {
     Trainer trainer(device, config, tests::small_scan(9, 64, 1), {});
@@ -380,7 +381,7 @@ TEST(trainer, says_which_batch_fits_the_devices_memory) {
   const std::string said = tests::error_message([&] { train(limited(all - 1), c); });
   EXPECT_NE(said.find("training with --batch 4: out of device memory: buffer '"), std::string::npos) << said;
   EXPECT_NE(said.find(". --batch 2 fits, and --batch 4 with --device-memory " + std::to_string(all) +
-                      "; another batch trains another model"),
+                      "; --recompute auto needs less; another batch trains another model"),
             std::string::npos)
       << said;
   c.batch = 2;
@@ -395,6 +396,38 @@ TEST(trainer, says_which_batch_fits_the_devices_memory) {
                       std::to_string(one.memory_peak_bytes())),
             std::string::npos)
       << none;
+}
+
+TEST(trainer, runs_stages_again_before_it_refuses_a_batch) {
+  TrainConfig c = small_config(1);
+  c.batch = 4;
+  const auto limited = [](int64_t bytes) { return Device::cpu({.threads = 2, .memory_limit_bytes = bytes}); };
+  std::string notices;
+  const auto train = [&](const Device& device, Toggle recompute) {
+    notices.clear();
+    RunControl control;
+    control.notice = [&](const std::string& line) { notices += line; };
+    c.recompute = recompute;
+    Trainer trainer(device, c, tests::small_scan(9, 64, 1), control);
+    trainer.run(keep_nothing);
+    return weights_of(trainer);
+  };
+  const Device whole = limited(0), least = limited(0);
+  const std::vector<float> expected = train(whole, Toggle::automatic);
+  EXPECT_EQ(notices.find("--recompute"), std::string::npos) << notices;
+  EXPECT_EQ(train(least, Toggle::on), expected);
+  const int64_t all = whole.memory_peak_bytes(), less = least.memory_peak_bytes();
+  ASSERT_LT(less, all * 9 / 10);
+  for (const int64_t limit : {all, all - 1, less}) {
+    const Device device = limited(limit);
+    EXPECT_EQ(train(device, Toggle::automatic), expected);
+    EXPECT_EQ(notices.find("run again on the way back (--recompute)") != std::string::npos, limit < all) << notices;
+    EXPECT_LE(device.memory_peak_bytes(), limit);
+  }
+  const std::string said = tests::error_message([&] { train(limited(less - 1), Toggle::automatic); });
+  EXPECT_NE(said.find("--batch 2 fits, and --batch 4 with --device-memory " + std::to_string(less) + ";"),
+            std::string::npos)
+      << said;
 }
 
 TEST(trainer, errors_name_the_option) {
