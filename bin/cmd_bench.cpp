@@ -3,6 +3,7 @@
 
 #include "bin/command.h"
 #include "engine/benchmark.h"
+#include "engine/unet.h"
 #include "io/atomic_file.h"
 
 namespace ptyfuse::cli {
@@ -40,6 +41,8 @@ class BenchCommand : public Command {
     add_table(app, benchmark_options(config_));
   }
   int run() override {
+    if (!UNet::takes_side(config_.side_px))
+      throw UsageError("--N: '" + std::to_string(config_.side_px) + "' is not 64, 128 or 256");
     check_outputs({output_, record_}, force_);
     if (!record_.empty() && !output_.empty())
       throw UsageError("--record measures nothing, so there are no lines for --json; give one of them");

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "bin/command.h"
@@ -13,9 +15,12 @@
 #include "engine/overlap.h"
 #include "engine/probe.h"
 #include "engine/run_folder.h"
+#include "io/file_error.h"
 #include "io/file_kind.h"
+#include "io/named_arrays.h"
 #include "io/reconstruction_file.h"
 #include "io/scan.h"
+#include "io/study_files.h"
 
 namespace ptyfuse::cli {
 namespace {
@@ -186,11 +191,44 @@ ordered_json checkpoint_facts(const io::Checkpoint& c) {
   return facts;
 }
 
+bool is_study(const std::string& folder) {
+  std::error_code error;
+  return std::filesystem::is_regular_file(folder + "/study", error) &&
+         std::filesystem::is_directory(folder + "/arms", error);
+}
+
+ordered_json study_facts(const std::string& folder) {
+  ordered_json facts;
+  facts["format"] = "ptyfuse-study";
+  std::string name;
+  std::ifstream owner(folder + "/study");
+  std::getline(owner, name);
+  facts["study"] = name;
+  int64_t done = 0, damaged = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder + "/arms")) {
+    if (entry.path().extension() != ".json") continue;
+    try {
+      io::read_arm_result(entry.path());
+      ++done;
+    } catch (const io::FileError&) {
+      ++damaged;
+    }
+  }
+  facts["arms_done"] = done;
+  if (damaged > 0) facts["arms_damaged"] = damaged;
+  std::ifstream file(folder + "/results.json");
+  const ordered_json results = ordered_json::parse(file, nullptr, false);
+  if (results.is_object())
+    for (const char* key : {"title", "complete", "failed", "device", "version", "figures"})
+      if (results.contains(key) && !results[key].empty()) facts[key] = results[key];
+  return facts;
+}
+
 class InfoCommand : public Command {
  public:
   const char* name() const override { return "info"; }
   const char* summary() const override {
-    return "Check a file and say what is in it: scan, reconstruction, run or model.";
+    return "Check a file and say what is in it: scan, reconstruction, run, model or study.";
   }
   const char* lesson() const override {
     return "A scan is read to its last frame, so that a sound answer means a sound file.\n\n"
@@ -201,7 +239,7 @@ class InfoCommand : public Command {
            "  ptyfuse info RUN --json\n";
   }
   void declare(CLI::App& app) override {
-    app.add_option("FILE", file_, "scan, reconstruction, run folder or model")->required()->type_name("");
+    app.add_option("FILE", file_, "scan, reconstruction, run folder, model or study folder")->required()->type_name("");
     app.add_flag("--json", json_, "as JSON");
     OptionTable table;
     table.real("probe-diameter-px", probe_diameter_px_,
@@ -218,10 +256,21 @@ class InfoCommand : public Command {
       case io::FileKind::reconstruction:
         print_facts(reconstruction_facts(io::read_reconstruction(file_)), json_);
         break;
-      case io::FileKind::checkpoint:
-      case io::FileKind::folder: {
+      case io::FileKind::folder:
+        if (is_study(file_)) {
+          print_facts(study_facts(file_), json_);
+          break;
+        }
+        [[fallthrough]];
+      case io::FileKind::checkpoint: {
         ordered_json facts = checkpoint_facts(read_model(file_));
         if (const auto best = best_epoch(file_)) facts["best_epoch"] = *best;
+        print_facts(facts, json_);
+        break;
+      }
+      case io::FileKind::named_arrays: {
+        ordered_json facts{{"format", "ptyfuse-benchmark"}};
+        facts.update(ordered_json::parse(io::named_arrays_config(file_)));
         print_facts(facts, json_);
         break;
       }

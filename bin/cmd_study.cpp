@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "bin/command.h"
+#include "bin/suggestion.h"
 #include "engine/studies/runner.h"
 
 namespace ptyfuse::cli {
@@ -60,7 +61,9 @@ class StudyCommand : public Command {
  private:
   /// The study's name, once every option given is one that it has.
   const std::string& checked_name() const {
+    std::vector<std::string> names;
     for (const studies::StudyEntry& entry : studies::study_entries()) {
+      names.emplace_back(entry.name);
       if (entry.name != study_) continue;
       const auto takes = [&](const std::string& option) {
         return std::find(entry.options.begin(), entry.options.end(), option) != entry.options.end();
@@ -72,7 +75,10 @@ class StudyCommand : public Command {
           throw UsageError("--" + option.name + " has no meaning for 'study " + study_ + "'; leave it out");
       if (inputs_->count() > 0 && !takes("inputs"))
         throw UsageError("--inputs has no meaning for 'study " + study_ + "'; leave it out");
+      return study_;
     }
+    if (const std::string nearest = suggestion(study_, names); !nearest.empty())
+      throw UsageError("'" + study_ + "' is not a study" + nearest);
     return study_;
   }
 

@@ -1,8 +1,10 @@
 #include "bin/command.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
+#include <set>
 
 #include "bin/progress.h"
 #include "bin/signals.h"
@@ -11,10 +13,32 @@
 
 namespace ptyfuse::cli {
 
+namespace {
+
+// What is no setting of a table names a file or folder, and "" names none.
+void forbid_empty_names(CLI::App& app, const std::set<const CLI::Option*>& settings) {
+  for (CLI::Option* option : app.get_options()) {
+    if (settings.contains(option) || option->get_type_name().find_first_of("FD") == std::string::npos) continue;
+    option->check(
+        CLI::Validator([](std::string& text) { return std::string(text.empty() ? "\"\" is no name" : ""); }, ""));
+  }
+}
+
+// The nearest of the words that an option takes, where the text is none of them.
+std::string nearest_choice(const Option& option, const std::string& text) {
+  if (std::find(option.choices.begin(), option.choices.end(), text) != option.choices.end()) return {};
+  return suggestion(text, option.choices);
+}
+
+}  // namespace
+
 void Command::declare_all(CLI::App& app) {
   app.description(std::string(summary()));
   app.footer(lesson());
   declare(app);
+  std::set<const CLI::Option*> settings;
+  for (const auto& [name, given] : given_) settings.insert(given->option);
+  forbid_empty_names(app, settings);
   app.add_option("--config", config_file_, "TOML file with any of these settings; the command line wins")
       ->group("Common")
       ->type_name("FILE");
@@ -81,6 +105,11 @@ void Command::apply_options() {
       const Given& given = *given_.at(option.name);
       if (given.option->count() == 0) continue;
       values.emplace_back(option.name, option.kind == OptionKind::flag ? (given.flag ? "true" : "false") : given.text);
+      if (const std::string nearest = nearest_choice(option, given.text); !nearest.empty()) try {
+          table.apply({values.back()});
+        } catch (const UsageError& e) {
+          throw UsageError(e.what() + nearest);
+        }
     }
     table.apply(values);
     for (const Option& option : table.options())

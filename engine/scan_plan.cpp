@@ -50,7 +50,7 @@ ScanPlan plan_grid(const SimulateConfig& config, const io::ComplexImage& objects
                                       " of a grid scan, expected a whole number of pixels from 1; --scan random takes "
                                       "positions between pixels");
   const auto step = static_cast<int64_t>(step_px);
-  const int64_t region = config.side_px + (config.gridsize - 1) * grid_member_offset_px;
+  const int64_t region = smallest_object_px(config);
   if (std::min(objects.height, objects.width) < region)
     throw_shape_error("simulate", "the object of " + std::to_string(objects.height) + " x " +
                                       std::to_string(objects.width) + " px is smaller than a region of the grid, " +
@@ -107,6 +107,10 @@ ScanPlan plan_random(const SimulateConfig& config, const io::ComplexImage& objec
 }
 
 }  // namespace
+
+int64_t smallest_object_px(const SimulateConfig& config) {
+  return config.side_px + (config.scan == ScanKind::grid ? (config.gridsize - 1) * grid_member_offset_px : 0);
+}
 
 ScanPlan plan_scan(const SimulateConfig& config, const io::ComplexImage& objects) {
   if (config.gridsize != 1 && config.gridsize != 2)

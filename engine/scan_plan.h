@@ -22,6 +22,9 @@ enum class SimulationStream : uint64_t { positions = 1, noise = 2 };
 /// Pixels between neighbouring members of a group of a grid scan.
 inline constexpr int64_t grid_member_offset_px = 4;
 
+/// Side of the smallest object that holds one group's patterns (a grid scan's), or one pattern.
+int64_t smallest_object_px(const SimulateConfig& config);
+
 /// Section 7's grid (regions of N + (g-1)*4 px every step_px, image by image, row by row, members row by row) or
 /// uniform random positions (config.patterns over all images). Error(shape): settings that do not fit `objects`.
 ScanPlan plan_scan(const SimulateConfig& config, const io::ComplexImage& objects);

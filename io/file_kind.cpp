@@ -26,6 +26,7 @@ FileKind file_kind(const std::string& path) {
   }
   if (format == "ptyfuse-reconstruction") return FileKind::reconstruction;
   if (format == "ptyfuse-checkpoint") return FileKind::checkpoint;
+  if (format == "ptyfuse-benchmark") return FileKind::named_arrays;
   return FileKind::scan_or_other;
 }
 

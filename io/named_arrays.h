@@ -20,4 +20,7 @@ struct NamedArray {
 void write_named_arrays(const std::string& path, const std::string& config, std::span<const NamedArray> arrays,
                         bool force);
 
+/// What such a file was made with. FileError.
+std::string named_arrays_config(const std::string& path);
+
 }  // namespace ptyfuse::io

@@ -1,6 +1,10 @@
 #include "io/study_files.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
+#include <cstdint>
+#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -15,6 +19,15 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* arm_format = "ptyfuse-study-arm";
+constexpr int arm_version = 2;
+
+// Changes with any value of a result: a table is not to hold what no arm has found.
+std::string digest(const Json& json) {
+  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  for (const char c : json.dump(-1, ' ', false, Json::error_handler_t::replace))
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return fmt::format("{:016x}", hash);
+}
 
 Json cell_json(const Cell& cell) {
   if (const auto* number = std::get_if<double>(&cell)) return std::isfinite(*number) ? Json(*number) : Json(nullptr);
@@ -46,9 +59,9 @@ Json arm_json(const ArmResult& result) {
     for (const double value : values) list.push_back(cell_json(value));
     curves[name] = std::move(list);
   }
-  return {{"study", result.study},     {"arm", result.arm},          {"settings", pairs_json(result.settings)},
-          {"version", result.version}, {"device", result.device},    {"seconds", result.seconds},
-          {"rows", std::move(rows)},   {"curves", std::move(curves)}};
+  return {{"study", result.study},     {"arm", result.arm},           {"settings", pairs_json(result.settings)},
+          {"version", result.version}, {"device", result.device},     {"seconds", result.seconds},
+          {"rows", std::move(rows)},   {"curves", std::move(curves)}, {"products", pairs_json(result.products)}};
 }
 
 std::string text(const Json& json) {
@@ -58,8 +71,9 @@ std::string text(const Json& json) {
 }  // namespace
 
 void write_arm_result(const std::string& path, const ArmResult& result) {
-  Json out{{"format", arm_format}, {"format_version", 1}};
+  Json out{{"format", arm_format}, {"format_version", arm_version}};
   out.update(arm_json(result));
+  out["digest"] = digest(out);
   write_whole_file(path, text(out), true);
 }
 
@@ -67,9 +81,12 @@ ArmResult read_arm_result(const std::string& path) {
   constexpr int64_t most_bytes = int64_t{1} << 28;  // thousands of curves
   const std::string content = read_whole(path, most_bytes);
   try {
-    const Json json = Json::parse(content);
-    if (json.at("format") != arm_format || json.at("format_version") != 1)
-      throw FileError(path, "is no result of a study's arm of this version; remove it, or pass --force");
+    Json json = Json::parse(content);
+    if (json.at("format") != arm_format || json.at("format_version") != arm_version)
+      throw FileError(path, "is no result of a study's arm of this version");
+    const std::string stated = json.at("digest");
+    json.erase("digest");
+    if (digest(json) != stated) throw FileError(path, "was changed since the arm was done");
     ArmResult out;
     out.study = json.at("study");
     out.arm = json.at("arm");
@@ -86,11 +103,21 @@ ArmResult read_arm_result(const std::string& path) {
       for (const Json& value : list)
         curve.push_back(value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN());
     }
+    for (const auto& [name, fingerprint] : json.at("products").items()) out.products.emplace_back(name, fingerprint);
     return out;
   } catch (const Json::exception& e) {
-    throw FileError(
-        path, std::string("is no result of a study's arm, or damaged (") + e.what() + "); remove it, or pass --force");
+    throw FileError(path, std::string("is no result of a study's arm, or damaged (") + e.what() + ")");
   }
+}
+
+std::vector<std::string> figures_of_study(const std::string& path) {
+  std::ifstream file(path);
+  const Json json = Json::parse(file, nullptr, false);
+  std::vector<std::string> out;
+  if (!json.is_object() || !json.contains("figures") || !json["figures"].is_array()) return out;
+  for (const Json& name : json["figures"])
+    if (name.is_string() && name.get<std::string>().find('/') == std::string::npos) out.push_back(name);
+  return out;
 }
 
 std::string study_json(const StudySummary& summary, const std::vector<ArmResult>& arms) {

@@ -15,11 +15,13 @@ struct ArmResult {
   double seconds = 0;
   std::vector<Row> rows;
   std::vector<std::pair<std::string, std::vector<double>>> curves;
+  std::vector<std::pair<std::string, std::string>> products =
+      {};  ///< files beside it that reports read, and fingerprints
 };
 
 /// Written whole or not at all; replaces.
 void write_arm_result(const std::string& path, const ArmResult& result);
-/// FileError: not the result of an arm, or damaged.
+/// FileError: not the result of an arm, damaged, or changed since it was written.
 ArmResult read_arm_result(const std::string& path);
 
 /// results.json: everything of a study in one file.
@@ -30,6 +32,8 @@ struct StudySummary {
   std::vector<std::string> notes;
   std::vector<std::string> figures;  ///< file names
 };
+/// The figures that a study's results.json names: plain file names. Empty where it is missing or damaged.
+std::vector<std::string> figures_of_study(const std::string& path);
 std::string study_json(const StudySummary& summary, const std::vector<ArmResult>& arms);
 
 }  // namespace ptyfuse::io

@@ -20,11 +20,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// A name cannot hold the '+', so that no other input's file is called so.
+constexpr const char* unregistered = "+unregistered.npz";
+
 struct Input {
   std::string name, file;
 };
 
-/// NAME=FILE, or FILE under its own name; letters that a file's name does not take become '_'.
+/// What an input's name may hold: it becomes a file's.
+bool takes(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.';
+}
+
+/// NAME=FILE, or FILE under its own name, whose other letters become '_'.
 std::vector<Input> named(const std::vector<std::string>& inputs) {
   std::vector<Input> out;
   std::set<std::string> taken;
@@ -34,9 +42,15 @@ std::vector<Input> named(const std::vector<std::string>& inputs) {
     const bool has_name = sign != std::string::npos && sign > 0 && !fs::exists(text, error);
     Input input{has_name ? text.substr(0, sign) : fs::path(text).stem().string(),
                 has_name ? text.substr(sign + 1) : text};
+    if (input.file.empty() || (sign == 0 && !fs::exists(text, error)))
+      throw UsageError("--inputs: '" + text + "' names no file; expected [NAME=]FILE");
+    if (has_name && (input.name.front() == '.' || !std::all_of(input.name.begin(), input.name.end(), takes)))
+      throw UsageError("--inputs: '" + input.name +
+                       "' is no name; expected letters, digits, '-', '_' and '.', the last not first");
     if (input.name.empty()) input.name = "input";
     for (char& c : input.name)
-      if (!std::isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '.') c = '_';
+      if (!takes(c)) c = '_';
+    if (input.name.front() == '.') input.name.front() = '_';
     if (input.name == "ground_truth" || !taken.insert(input.name).second)
       throw UsageError("--inputs: the name '" + input.name +
                        "' is taken; give each its own, as in --inputs ptychopinn=A.h5 baseline=B.h5");
@@ -85,7 +99,8 @@ ArmOutcome run(const ArmContext& context, const Input& input, const StudyConfig&
           {"computation_time_s", e.seconds}},
          e);
   const std::array arrays{npz_array("reconstruction", as_it_lies.reconstruction), npz_array("truth", as_it_lies.truth)};
-  io::write_npz(context.product("_unregistered.npz"), arrays, true);
+  io::write_npz(context.product(unregistered), arrays, true);
+  out.products.emplace_back(unregistered);
   return out;
 }
 
@@ -210,7 +225,7 @@ StudyReport report(const std::vector<io::ArmResult>& arms, const std::string& fo
         "all "
         "on one.");
   out.files = {{"comparison_metrics.csv", metrics_csv(arms)}, {"comparison_frc_curves.csv", frc_csv(arms)}};
-  write_arrays(folder + "/reconstructions.npz", arms, folder, "_unregistered.npz");
+  write_arrays(folder + "/reconstructions.npz", arms, folder, unregistered);
   write_arrays(folder + "/reconstructions_aligned.npz", arms, folder, ".npz");
   out.figures.push_back(
       {"comparison_plot.png", "The models beside the reference, and their ring correlations.", plot(arms, folder)});
@@ -226,7 +241,8 @@ Study make_compare(const StudyConfig& config) {
     throw UsageError("study compare needs what to compare with: --scan SCAN (its object) or --truth FILE[:DATASET]");
   Study study;
   study.name = "compare";
-  study.title = "Comparison of " + std::to_string(config.inputs.size()) + " reconstructions";
+  study.title =
+      fmt::format("Comparison of {} reconstruction{}", config.inputs.size(), config.inputs.size() == 1 ? "" : "s");
   study.notes.push_back(
       fmt::format("Reference: {}. Each model was cut to the common region, registered and fitted by "
                   "the means (amplitude) and a plane (phase).",

@@ -14,6 +14,8 @@ namespace {
 
 /// The claim is about this dose, and MAE at ten times as much.
 constexpr double claim_photons = 1e4;
+/// Step of the paper's test raster, and side of the squares that it stitches.
+constexpr int64_t published_step_px = 10;
 
 std::vector<double> doses(const StudyConfig& config) {
   if (config.quick) return {1e3, 1e4, 1e5, 1e9};
@@ -39,7 +41,7 @@ SimulatedPair scans(double photons, const StudyConfig& config) {
   SimulatedPair pair = two_objects(s);
   pair.raised_lines = !config.as_published;
   if (config.as_published)
-    pair.test.step_px = 10;
+    pair.test.step_px = published_step_px;
   else
     pair.test.patterns = 128;
   return pair;
@@ -59,6 +61,8 @@ TrainConfig network(bool nll, const StudyConfig& config, uint64_t seed) {
     t.pad_object = Toggle::on;
     t.border_activation = BorderActivation::swish;
     t.initialisation = Initialisation::glorot;
+    t.merge_weight = MergeWeight::square;
+    t.merge_border = 0;
   } else {
     t.epochs = 50;
     t.neighbors = 7;
@@ -74,11 +78,20 @@ TrainConfig network(bool nll, const StudyConfig& config, uint64_t seed) {
   return t;
 }
 
-ArmOutcome run(const ArmContext& context, const SimulatedPair& pair, const TrainConfig& config) {
+ReconstructConfig stitching(const StudyConfig& config) {
+  ReconstructConfig r;
+  r.report_residual = false;
+  if (config.as_published) {
+    r.stitch = StitchRule::crop;
+    r.crop_px = published_step_px;
+  }
+  return r;
+}
+
+ArmOutcome run(const ArmContext& context, const SimulatedPair& pair, const TrainConfig& config,
+               const ReconstructConfig& reconstruction) {
   const PairFiles files = simulate_pair(context, pair);
   const Training training = train(context, config, opener(files.train));
-  ReconstructConfig reconstruction;
-  reconstruction.report_residual = false;
   const io::Reconstruction object = reconstruct(context, training.model, reconstruction, opener(files.test));
   EvaluationConfig evaluation;
   // Groups of few random positions leave the rim bare; a raster does not, and has section 8's region.
@@ -223,8 +236,8 @@ Study make_dose(const StudyConfig& config) {
         const SimulatedPair pair = scans(photons, config);
         const TrainConfig t = network(nll, config, config.seed + static_cast<uint64_t>(k));
         study.arms.push_back({fmt::format("{}_{:.0e}_seed{}", nll ? "nll" : "mae", photons, t.seed),
-                              settings_of(pair) + settings_of(t),
-                              [=](const ArmContext& context) { return run(context, pair, t); }});
+                              settings_of(pair) + settings_of(t) + settings_of(stitching(config)),
+                              [=](const ArmContext& context) { return run(context, pair, t, stitching(config)); }});
       }
   study.report = [config](const std::vector<io::ArmResult>& arms, const std::string& folder) {
     return report(arms, folder, config);

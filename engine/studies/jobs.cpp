@@ -161,6 +161,7 @@ void record(const ArmContext& context, ArmOutcome& outcome, io::Row labels, cons
       npz_array("truth", evaluation.truth),
       npz_array("reconstruction", align_complex(evaluation.reconstruction, evaluation.truth, true))};
   io::write_npz(context.product(suffix + ".npz"), arrays, true);
+  outcome.products.push_back(suffix + ".npz");
   evaluation_page(context.arm + suffix, evaluation).write_png(context.product(suffix + ".png"), true);
 }
 

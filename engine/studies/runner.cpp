@@ -9,6 +9,7 @@
 #include <new>
 #include <set>
 
+#include "engine/studies/jobs.h"
 #include "io/atomic_file.h"
 #include "io/file_error.h"
 #include "io/file_kind.h"
@@ -86,12 +87,31 @@ std::string first_difference(const Settings& stored, const Settings& wanted) {
   return {};
 }
 
-/// A finished arm; false where it is yet to be done.
-bool read_finished(const std::string& folder, const Study& study, const Arm& arm, io::ArmResult& out) {
+/// What of a finished arm's files is missing or not what it was; empty: nothing.
+std::string damaged_product(const std::string& folder, const io::ArmResult& arm) {
+  for (const auto& [name, fingerprint] : arm.products) {
+    const std::string path = folder + "/arms/" + name;
+    try {
+      if (file_fingerprint(path) != fingerprint) return path + ": was changed since the arm was done";
+    } catch (const io::FileError& e) {
+      return e.what();
+    }
+  }
+  return {};
+}
+
+/// A finished arm; false where it is yet to be done, or must be done again, for its files are damaged.
+bool read_finished(const std::string& folder, const Study& study, const Arm& arm, const RunControl& control,
+                   io::ArmResult& out) {
   const std::string path = result_path(folder, arm.name);
   std::error_code error;
   if (!fs::exists(path, error)) return false;
-  out = io::read_arm_result(path);
+  try {
+    out = io::read_arm_result(path);
+  } catch (const io::FileError& e) {
+    control.say(std::string(e.what()) + "; the arm is done again");
+    return false;
+  }
   const std::string difference = first_difference(out.settings, arm.settings);
   if (out.study != study.name || out.arm != arm.name)
     throw io::FileError(path, "is the result of another arm; remove it, or pass --force");
@@ -99,19 +119,51 @@ bool read_finished(const std::string& folder, const Study& study, const Arm& arm
     throw io::FileError(path, "was made with other settings (" + difference +
                                   "); give the settings it was made with, choose another folder, or do all arms anew "
                                   "with --force");
+  if (const std::string why = damaged_product(folder, out); !why.empty()) {
+    control.say(why + "; the arm is done again");
+    return false;
+  }
   return true;
 }
 
-/// Leftovers of a killed run, and with `everything` all that arms have made.
-void clean(const std::string& folder, bool everything) {
+/// Leftovers of a killed run.
+void clean(const std::string& folder) {
   std::error_code error;
   for (const char* part : {"/arms", "/data"}) {
     std::vector<fs::path> out;
     for (const auto& entry : fs::directory_iterator(folder + part, error)) {
       const std::string name = entry.path().filename().string();
-      if (everything || (name.starts_with(".") && name.ends_with(".tmp"))) out.push_back(entry.path());
+      if (name.starts_with(".") && name.ends_with(".tmp")) out.push_back(entry.path());
     }
     for (const fs::path& path : out) fs::remove(path, error);
+  }
+}
+
+/// Where the arms lie that --force does anew, until all are done.
+std::string former_path(const std::string& folder) {
+  return folder + "/former-arms";
+}
+
+/// Puts the arms aside. Where former ones lie there already, those here are of a forced run that did not end.
+void put_arms_aside(const std::string& folder) {
+  std::error_code error;
+  fs::remove_all(folder + "/data", error);
+  const std::string arms = folder + "/arms", former = former_path(folder);
+  if (fs::exists(former, error))
+    fs::remove_all(arms, error);
+  else if (!fs::is_empty(arms, error))
+    fs::rename(arms, former, error);
+  if (error) throw io::FileError(arms, "cannot be put aside: " + error.message());
+  make_folder(arms);
+}
+
+/// Figures of an earlier report that this one does not have.
+void remove_stale_figures(const std::string& folder, const std::vector<std::string>& former, const StudyReport& now) {
+  for (const std::string& file : former) {
+    const bool kept = std::any_of(now.figures.begin(), now.figures.end(),
+                                  [&](const StudyFigure& figure) { return figure.file == file; });
+    std::error_code error;
+    if (!kept) fs::remove(folder + "/" + file, error);
   }
 }
 
@@ -174,12 +226,14 @@ RunOutcome run_study(const Study& study, const std::string& folder, bool force, 
                      const RunControl& control) {
   take_folder(folder, study.name);
   const io::FolderLock lock(folder);
-  clean(folder, force);
+  clean(folder);
+  if (force) put_arms_aside(folder);
 
   // All stored results are read before any work, so that what does not fit is said at once.
   std::vector<io::ArmResult> results(study.arms.size());
   std::vector<bool> done(study.arms.size());
-  for (size_t i = 0; i < study.arms.size(); ++i) done[i] = read_finished(folder, study, study.arms[i], results[i]);
+  for (size_t i = 0; i < study.arms.size(); ++i)
+    done[i] = read_finished(folder, study, study.arms[i], control, results[i]);
   const auto finished = static_cast<size_t>(std::count(done.begin(), done.end(), true));
   if (finished > 0) control.say(fmt::format("{} of {} arms are done already", finished, study.arms.size()));
 
@@ -206,7 +260,10 @@ RunOutcome run_study(const Study& study, const std::string& folder, bool force, 
                     .device = device.description(),
                     .seconds = seconds_since(start),
                     .rows = found.rows,
-                    .curves = found.curves};
+                    .curves = found.curves,
+                    .products = {}};
+      for (const std::string& ending : found.products)
+        results[i].products.emplace_back(arm.name + ending, file_fingerprint(folder + "/arms/" + arm.name + ending));
       io::write_arm_result(result_path(folder, arm.name), results[i]);
       done[i] = true;
     } catch (const UsageError&) {
@@ -234,12 +291,14 @@ RunOutcome run_study(const Study& study, const std::string& folder, bool force, 
   for (size_t i = 0; i < results.size(); ++i)
     if (done[i]) outcome.arms.push_back(std::move(results[i]));
   if (!outcome.arms.empty()) outcome.report = study.report(outcome.arms, folder);
+  remove_stale_figures(folder, io::figures_of_study(folder + "/results.json"), outcome.report);
   for (const StudyFigure& figure : outcome.report.figures) figure.figure.write_png(folder + "/" + figure.file, true);
   for (const auto& [name, text] : outcome.report.files) io::write_whole_file(folder + "/" + name, text, true);
   write_tables(study, folder, device, outcome);
   if (outcome.failed.empty()) {
     std::error_code error;
     fs::remove_all(folder + "/data", error);
+    fs::remove_all(former_path(folder), error);
   }
   return outcome;
 }

@@ -18,7 +18,8 @@ struct RunOutcome {
 ///   report.md       the table for people, the notes, the figures
 ///   *.png           figures
 /// An arm whose result is there already with equal settings is not done again. An arm that fails is said so and the
-/// others go on: the outcome lists it, and a later call tries it again. `force`: everything is done anew.
+/// others go on: the outcome lists it, and a later call tries it again; so is one whose files are damaged. `force`:
+/// everything is done anew; what was there lies in former-arms/ until all arms are done.
 /// FileError: the folder belongs to another study, holds other files, is in use, or holds an arm made with other
 /// settings (the message names the setting, both values and the ways on). Error(cancelled): asked to stop; finished
 /// arms are kept. UsageError: an arm's settings make no sense.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "engine/scan_plan.h"
 #include "engine/simulate_options.h"
 #include "io/reconstruction_file.h"
 
@@ -42,6 +43,12 @@ std::string name_of(const Settings& settings) {
 }  // namespace
 
 Settings settings_of(const SimulateConfig& config, const std::string& prefix) {
+  const int64_t least = smallest_object_px(config);
+  if (config.size_px < least)
+    throw UsageError(
+        fmt::format("--size {}: an object of this side does not hold what one group's patterns of {} px "
+                    "show; expected at least {}",
+                    config.size_px, config.side_px, least));
   SimulateConfig copy = config;
   Settings out = settings_of(simulate_options(copy), prefix);
   if (config.probe != "disk") out.emplace_back(prefix + ".probe-fingerprint", file_fingerprint(config.probe));

@@ -24,6 +24,7 @@ PairFiles simulate_pair(const ArmContext& context, const SimulatedPair& pair);
 
 /// The same for one scan: its path.
 std::string simulate_scan(const ArmContext& context, const SimulateConfig& config);
+/// UsageError: an object too small to be scanned.
 Settings settings_of(const SimulateConfig& config, const std::string& prefix);
 
 ScanOpener opener(const std::string& path);

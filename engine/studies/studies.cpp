@@ -1,4 +1,6 @@
 // The studies there are, and their settings.
+#include "engine/evaluation.h"
+#include "engine/probe.h"
 #include "engine/studies/study.h"
 
 namespace ptyfuse::studies {
@@ -71,7 +73,23 @@ const std::vector<StudyEntry>& study_entries() {
   return entries;
 }
 
+namespace {
+
+/// What a parser of the engine says against an option's text, as wrong usage.
+template <class F>
+void check_option(const char* option, F&& parse) {
+  try {
+    parse();
+  } catch (const Error& e) {
+    throw UsageError(std::string(option) + ": " + e.what());
+  }
+}
+
+}  // namespace
+
 Study make_study(const std::string& name, const StudyConfig& config) {
+  if (!config.crop.empty()) check_option("--crop", [&] { parse_crop(config.crop); });
+  check_option("--probe-pipeline", [&] { parse_probe_pipeline(config.probe_pipeline); });
   std::string all;
   for (const StudyEntry& entry : study_entries()) {
     if (entry.name == name) return entry.make(config);

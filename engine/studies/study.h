@@ -54,6 +54,7 @@ struct ArmContext {
 struct ArmOutcome {
   std::vector<io::Row> rows;
   std::vector<std::pair<std::string, std::vector<double>>> curves;
+  std::vector<std::string> products = {};  ///< endings of its files (ArmContext::product) that reports read
 };
 
 /// One piece of a study's work: done once, then remembered.
@@ -93,7 +94,7 @@ struct StudyEntry {
 };
 const std::vector<StudyEntry>& study_entries();
 
-/// UsageError: no such study; FileError: an input that is not there.
+/// UsageError: no such study, or settings that no arm of it can work with; FileError: an input that is not there.
 Study make_study(const std::string& name, const StudyConfig& config);
 
 Study make_sim_lines(const StudyConfig& config);

@@ -103,6 +103,11 @@ TEST_F(cli_study, compare_brings_results_of_all_kinds_side_by_side) {
                         "scan.h5", "--inputs", "one.h5", "five.h5", "net=RUN"};
   const CommandResult made = run_well(study);
   EXPECT_NE(made.out.find("| net "), std::string::npos) << made.out;
+  const json facts = json::parse(run_well({"info", "DIR", "--json"}).out);
+  EXPECT_EQ(facts["format"], "ptyfuse-study");
+  EXPECT_EQ(facts["study"], "compare");
+  EXPECT_EQ(facts["arms_done"], 3);
+  EXPECT_EQ(facts["complete"], true);
   const std::string metrics = text("DIR/comparison_metrics.csv"), curves = text("DIR/comparison_frc_curves.csv");
   EXPECT_EQ(first_line(metrics), "model,metric,amplitude,phase,value");
   for (const char* line :
@@ -152,6 +157,11 @@ TEST_F(cli_study, wrong_usage_is_said_before_any_work) {
       {{"study", "compare", "-o", "DIR", "--inputs", "a.h5"}, {"--scan SCAN", "--truth"}},
       {{"study", "sparse", "-o", "DIR", "--scan", "scan.h5", "--size", "99"}, {"--size and --patterns"}},
       {{"study", "dose", "-o", "DIR", "--seeds", "0"}, {"--seeds: '0'"}},
+      {{"study", "spares", "-o", "DIR"}, {"'spares' is not a study; did you mean 'sparse'?"}},
+      {{"study", "dose", "-o", ""}, {"--output: \"\" is no name"}},
+      {{"study", "sparse", "-o", "DIR", "--crop", "5"}, {"--crop: ", "Y0:Y1,X0:X1"}},
+      {{"study", "sim-lines", "-o", "DIR", "--probe-pipeline", "polish:3"}, {"--probe-pipeline: "}},
+      {{"study", "dose", "-o", "DIR", "--size", "20"}, {"--size 20: "}},
   };
   for (const auto& c : cases) expect_failure(c.arguments, 2, c.message);
   expect_failure({"study", "sparse", "-o", "DIR", "--scan", "scan.h5"}, 1, {"scan.h5", "no such file"});

@@ -99,6 +99,9 @@ TEST_F(cli_usage, wrong_arguments_exit_with_2) {
       {{"info", "several.h5", "--probe-diameter-px", "20"}, {"several.h5", "one object", "a scan file for each"}},
       {{"info", "recon.h5", "--probe-diameter-px", "20"}, {"recon.h5: is not a scan"}},
       {{"bench", "--case", "nothing"}, {"--case nothing", "unet_forward"}},
+      {{"bench", "--N", "67"}, {"--N: '67' is not 64, 128 or 256"}},
+      {{"bench", "--case", "physics", "--record", ""}, {"--record: \"\" is no name"}},
+      {{"train", "scan.h5", "-o", "RUN", "--schedule", "cosin"}, {"'cosin' is not one of", "did you mean 'cosine'?"}},
       {{"bench", "--case", "adam", "--record", "r.h5"}, {"--record", "unet_forward"}},
       {{"bench", "--case", "physics", "--record", "r.h5", "--json", "j.jsonl"}, {"--record", "--json"}},
   };

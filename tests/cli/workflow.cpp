@@ -166,6 +166,14 @@ TEST_F(cli_workflow, several_images_of_one_scan) {
   expect_failure({"convert", "scan.h5", "-o", "data.npz"}, 1, {"scan.h5: object: holds 2 images"});
 }
 
+TEST_F(cli_workflow, a_benchmarks_record_says_what_it_is) {
+  run_well({"bench", "--case", "physics", "--N", "64", "--gridsize", "1", "--batch", "1", "--record", "r.h5"});
+  const json facts = json::parse(run_well({"info", "r.h5", "--json"}).out);
+  EXPECT_EQ(facts["format"], "ptyfuse-benchmark");
+  EXPECT_EQ(facts["case"], "physics");
+  EXPECT_EQ(facts["N"], 64);
+}
+
 TEST_F(cli_workflow, benchmark_lines) {
   const char* const every[] = {"case",          "device", "threads",    "precision",   "N",     "gridsize",
                                "filters_scale", "batch",  "repeats",    "median_s",    "min_s", "patterns_per_s",

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <complex>
 #include <fstream>
+#include <functional>
 #include <numeric>
 #include <set>
 
@@ -117,6 +118,41 @@ TEST(studies, published_settings_of_sim_lines) {
   }
 }
 
+TEST(studies, published_settings_of_dose) {
+  StudyConfig config;
+  config.as_published = true;
+  const Study study = make_study("dose", config);
+  ASSERT_EQ(study.arms.size(), 14U);
+  const std::pair<const char*, const char*> expected[] = {{"train.gridsize", "2"},
+                                                          {"train.filters-scale", "2"},
+                                                          {"train.epochs", "60"},
+                                                          {"train.batch", "16"},
+                                                          {"train.object-big", "on"},
+                                                          {"train.probe-big", "off"},
+                                                          {"train.probe-mask", "on"},
+                                                          {"train.probe-scale", "10"},
+                                                          {"train.pad-object", "on"},
+                                                          {"train.merge-weight", "square"},
+                                                          {"train.merge-border", "0"},
+                                                          {"train.init", "glorot"},
+                                                          {"train.border-activation", "swish"},
+                                                          {"simulate.train.object", "lines"},
+                                                          {"simulate.train.scan", "grid"},
+                                                          {"simulate.train.N", "128"},
+                                                          {"simulate.train.images", "2"},
+                                                          {"simulate.test.images", "2"},
+                                                          {"simulate.train.probe-scale", "10"},
+                                                          {"simulate.test.step-px", "10"},
+                                                          {"reconstruct.stitch", "crop"},
+                                                          {"reconstruct.crop", "10"}};
+  for (const char* arm : {"nll_1e+04_seed0", "mae_1e+09_seed0"})
+    for (const auto& [name, value] : expected) EXPECT_EQ(setting(study, arm, name), value) << name;
+  EXPECT_EQ(setting(study, "nll_1e+04_seed0", "train.mae-weight"), "0");
+  EXPECT_EQ(setting(study, "mae_1e+04_seed0", "train.nll-weight"), "0");
+  // Our recipe stitches by the probe.
+  EXPECT_EQ(setting(make_study("dose", {}), "nll_1e+04_seed0", "reconstruct.stitch"), "probe");
+}
+
 TEST(studies, settings_hold_what_matters_and_nothing_else) {
   const Study study = make_study("sparse", quick());
   EXPECT_EQ(setting(study, "network_4_seed0", "train.frames"), "::4");
@@ -139,6 +175,45 @@ TEST(studies, wrong_usage) {
   EXPECT_THROW(make_study("compare", config), io::FileError);
   config.size_px = 100;
   EXPECT_THROW(make_study("sparse", config), UsageError);
+}
+
+TEST(studies, what_no_arm_can_work_with_is_wrong_usage) {
+  const auto refused = [](const char* study, const std::function<void(StudyConfig&)>& set) -> std::string {
+    StudyConfig config = quick();
+    set(config);
+    try {
+      make_study(study, config);
+    } catch (const UsageError& e) {
+      return e.what();
+    }
+    return "";
+  };
+  EXPECT_NE(refused("sparse", [](StudyConfig& c) { c.crop = "5"; }).find("--crop: "), std::string::npos);
+  EXPECT_NE(refused("sim-lines", [](StudyConfig& c) { c.probe_pipeline = "polish:3"; }).find("--probe-pipeline: "),
+            std::string::npos);
+  for (const char* study : {"sim-lines", "dose", "overlap", "sparse", "probe", "positions", "data"}) {
+    EXPECT_NE(refused(study, [](StudyConfig& c) { c.size_px = 63; }).find("--size 63: "), std::string::npos) << study;
+    EXPECT_EQ(refused(study, [](StudyConfig& c) { c.size_px = 128; }), "") << study;
+  }
+}
+
+TEST(studies, names_of_compared_inputs) {
+  const tests::TemporaryFolder folder;
+  std::ofstream(folder.file("truth.h5")) << "x";
+  std::ofstream(folder.file("a.h5")) << "x";
+  StudyConfig config;
+  config.truth = folder.file("truth.h5");
+  const std::string file = folder.file("a.h5");
+  const auto make = [&](const Names& inputs) {
+    config.inputs = inputs;
+    return make_study("compare", config);
+  };
+  EXPECT_EQ(arms_of(make({"a_b-1.5=" + file, file})), (Names{"a_b-1.5", "a"}));
+  EXPECT_EQ(make({file}).title, "Comparison of 1 reconstruction");
+  EXPECT_EQ(make({file, "b=" + file}).title, "Comparison of 2 reconstructions");
+  for (const std::string& wrong :
+       {"../x=" + file, ".x=" + file, "a+=" + file, "a b=" + file, std::string("a="), std::string("="), std::string()})
+    EXPECT_THROW(make({wrong}), UsageError) << wrong;
 }
 
 TEST(studies, a_files_fingerprint_follows_its_bytes) {

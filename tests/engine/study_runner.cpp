@@ -107,6 +107,75 @@ TEST_F(study_runner, a_second_call_does_nothing_again_and_gives_the_same_tables)
   EXPECT_EQ(text(folder.file("DIR/results.csv")), table);
 }
 
+TEST_F(study_runner, an_arm_whose_files_are_damaged_is_done_again) {
+  Counted first;
+  Study study = first.study();
+  for (Arm& arm : study.arms)
+    arm.run = [run = arm.run](const ArmContext& context) {
+      ArmOutcome out = run(context);
+      out.products = {".txt"};
+      return out;
+    };
+  const auto again = [&](std::string* said) {
+    RunControl control;
+    control.notice = [said](const std::string& line) {
+      if (said != nullptr) *said += line + "\n";
+    };
+    first.done.clear();
+    run_study(study, folder.file("DIR"), false, tests::test_device(), control);
+    return first.done;
+  };
+  EXPECT_EQ(again(nullptr), (Names{"a", "b", "c"}));
+  const std::string whole = text(folder.file("DIR/arms/a.json"));
+  const struct {
+    const char* file;
+    std::string content, said;
+  } cases[] = {{"arms/a.json", "{", "arms/a.json: is no result"},
+               {"arms/a.json", std::string(whole).replace(whole.find("0.33"), 4, "0.34"), "arms/a.json: was changed"},
+               {"arms/b.txt", "x", "arms/b.txt: was changed"},
+               {"arms/c.txt", "", "arms/c.txt: no such file"}};
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.said);
+    if (c.content.empty())
+      std::filesystem::remove(folder.file(std::string("DIR/") + c.file));
+    else
+      std::ofstream(folder.file(std::string("DIR/") + c.file)) << c.content;
+    std::string said;
+    EXPECT_EQ(again(&said), Names{std::string(1, c.file[5])});
+    EXPECT_NE(said.find(c.said), std::string::npos) << said;
+    EXPECT_NE(said.find("; the arm is done again"), std::string::npos) << said;
+    EXPECT_EQ(again(nullptr), Names());
+  }
+}
+
+TEST_F(study_runner, forced_arms_replace_the_former_ones_once_all_are_done) {
+  Counted before, stopped, after;
+  run(before);
+  RunControl control;
+  control.cancelled = [&] { return stopped.done.size() == 1; };
+  stopped.setting = after.setting = "2";
+  for (int times = 0; times < 2; ++times) {
+    stopped.done.clear();
+    EXPECT_THROW(run(stopped, true, control), Error);
+    EXPECT_EQ(text(folder.file("DIR/former-arms/c.txt")), "c");
+    EXPECT_FALSE(std::filesystem::exists(folder.file("DIR/arms/c.txt")));
+    EXPECT_TRUE(std::filesystem::exists(folder.file("DIR/figure.png")));
+  }
+  run(after);  // goes on with the forced one
+  EXPECT_EQ(after.done, (Names{"b", "c"}));
+  EXPECT_FALSE(std::filesystem::exists(folder.file("DIR/former-arms")));
+  EXPECT_NE(text(folder.file("DIR/results.csv")).find("2a"), std::string::npos);
+}
+
+TEST_F(study_runner, a_figure_that_a_report_no_longer_has_goes) {
+  Counted counted;
+  run(counted);
+  Study other = counted.study();
+  other.report = [](const std::vector<io::ArmResult>&, const std::string&) { return StudyReport(); };
+  run_study(other, folder.file("DIR"), false, tests::test_device(), {});
+  EXPECT_FALSE(std::filesystem::exists(folder.file("DIR/figure.png")));
+}
+
 TEST_F(study_runner, goes_on_after_a_kill_between_arms) {
   Counted whole, killed, rest;
   run_study(whole.study(), folder.file("WHOLE"), false, tests::test_device(), {});
