@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "bin/command.h"
@@ -17,6 +16,7 @@
 #include "engine/run_folder.h"
 #include "io/file_error.h"
 #include "io/file_kind.h"
+#include "io/json_text.h"
 #include "io/named_arrays.h"
 #include "io/reconstruction_file.h"
 #include "io/scan.h"
@@ -200,10 +200,9 @@ bool is_study(const std::string& folder) {
 ordered_json study_facts(const std::string& folder) {
   ordered_json facts;
   facts["format"] = "ptyfuse-study";
-  std::string name;
-  std::ifstream owner(folder + "/study");
-  std::getline(owner, name);
-  facts["study"] = name;
+  constexpr int64_t most_bytes = 1 << 12;
+  const std::string name = io::read_whole(folder + "/study", most_bytes);
+  facts["study"] = name.substr(0, name.find('\n'));
   int64_t done = 0, damaged = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder + "/arms")) {
     if (entry.path().extension() != ".json") continue;
@@ -216,8 +215,12 @@ ordered_json study_facts(const std::string& folder) {
   }
   facts["arms_done"] = done;
   if (damaged > 0) facts["arms_damaged"] = damaged;
-  std::ifstream file(folder + "/results.json");
-  const ordered_json results = ordered_json::parse(file, nullptr, false);
+  ordered_json results;
+  try {
+    results = io::read_json(folder + "/results.json");
+  } catch (const io::FileError&) {
+    return facts;  // not yet written, or damaged: the arms are what counts
+  }
   if (results.is_object())
     for (const char* key : {"title", "complete", "failed", "device", "version", "figures"})
       if (results.contains(key) && !results[key].empty()) facts[key] = results[key];
@@ -270,7 +273,7 @@ class InfoCommand : public Command {
       }
       case io::FileKind::named_arrays: {
         ordered_json facts{{"format", "ptyfuse-benchmark"}};
-        facts.update(ordered_json::parse(io::named_arrays_config(file_)));
+        facts.update(io::parse_json(file_, io::named_arrays_config(file_)));
         print_facts(facts, json_);
         break;
       }

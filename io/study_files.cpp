@@ -3,14 +3,14 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <cstdint>
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "io/atomic_file.h"
+#include "io/crc32.h"
 #include "io/file_error.h"
-#include "io/file_kind.h"
+#include "io/json_text.h"
 
 namespace ptyfuse::io {
 
@@ -23,10 +23,8 @@ constexpr int arm_version = 2;
 
 // Changes with any value of a result: a table is not to hold what no arm has found.
 std::string digest(const Json& json) {
-  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  for (const char c : json.dump(-1, ' ', false, Json::error_handler_t::replace))
-    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return fmt::format("{:016x}", hash);
+  const std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return fmt::format("{:08x}", crc32(text.data(), text.size()));
 }
 
 Json cell_json(const Cell& cell) {
@@ -78,10 +76,8 @@ void write_arm_result(const std::string& path, const ArmResult& result) {
 }
 
 ArmResult read_arm_result(const std::string& path) {
-  constexpr int64_t most_bytes = int64_t{1} << 28;  // thousands of curves
-  const std::string content = read_whole(path, most_bytes);
   try {
-    Json json = Json::parse(content);
+    Json json = read_json(path);
     if (json.at("format") != arm_format || json.at("format_version") != arm_version)
       throw FileError(path, "is no result of a study's arm of this version");
     const std::string stated = json.at("digest");
@@ -103,7 +99,11 @@ ArmResult read_arm_result(const std::string& path) {
       for (const Json& value : list)
         curve.push_back(value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN());
     }
-    for (const auto& [name, fingerprint] : json.at("products").items()) out.products.emplace_back(name, fingerprint);
+    for (const auto& [name, fingerprint] : json.at("products").items()) {
+      // They lie beside the arm's result: a name that is a path would be looked up elsewhere.
+      if (name.find('/') != std::string::npos) throw FileError(path, "names '" + name + "', which lies elsewhere");
+      out.products.emplace_back(name, fingerprint);
+    }
     return out;
   } catch (const Json::exception& e) {
     throw FileError(path, std::string("is no result of a study's arm, or damaged (") + e.what() + ")");
@@ -111,9 +111,13 @@ ArmResult read_arm_result(const std::string& path) {
 }
 
 std::vector<std::string> figures_of_study(const std::string& path) {
-  std::ifstream file(path);
-  const Json json = Json::parse(file, nullptr, false);
   std::vector<std::string> out;
+  Json json;
+  try {
+    json = read_json(path);
+  } catch (const FileError&) {
+    return out;
+  }
   if (!json.is_object() || !json.contains("figures") || !json["figures"].is_array()) return out;
   for (const Json& name : json["figures"])
     if (name.is_string() && name.get<std::string>().find('/') == std::string::npos) out.push_back(name);

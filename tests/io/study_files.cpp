@@ -12,6 +12,7 @@
 
 #include "io/file_error.h"
 #include "io/file_kind.h"
+#include "io/json_text.h"
 #include "io/npz.h"
 #include "tests/support/temporary_folder.h"
 
@@ -109,6 +110,19 @@ TEST(study_files, a_damaged_result_is_named) {
       EXPECT_NE(std::string(e.what()).find("a.json"), std::string::npos);
     }
   }
+}
+
+TEST(study_files, json_nested_without_end_is_refused) {
+  const TemporaryFolder folder;
+  const auto nested = [](size_t deep) { return std::string(deep, '[') + std::string(deep, ']'); };
+  for (const size_t deep : {size_t{65}, size_t{200000}}) {
+    EXPECT_THROW(io::parse_json("x.json", nested(deep)), io::FileError);
+    std::ofstream(folder.file("a.json"))
+        << R"({"format": "ptyfuse-study-arm", "format_version": 2, "digest": "", "x": )" << nested(deep) << "}";
+    EXPECT_THROW(io::read_arm_result(folder.file("a.json")), io::FileError);
+    EXPECT_TRUE(io::figures_of_study(folder.file("a.json")).empty());
+  }
+  EXPECT_EQ(io::parse_json("x.json", nested(64)).size(), 1U);
 }
 
 TEST(study_files, what_is_no_ordinary_file_is_neither_waited_for_nor_read_without_end) {
