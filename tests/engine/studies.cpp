@@ -188,7 +188,7 @@ TEST(studies, what_no_arm_can_work_with_is_wrong_usage) {
     }
     return "";
   };
-  EXPECT_NE(refused("sparse", [](StudyConfig& c) { c.crop = "5"; }).find("--crop: "), std::string::npos);
+  EXPECT_NE(refused("sparse", [](StudyConfig& c) { c.crop = "0:5"; }).find("--crop: "), std::string::npos);
   EXPECT_NE(refused("sim-lines", [](StudyConfig& c) { c.probe_pipeline = "polish:3"; }).find("--probe-pipeline: "),
             std::string::npos);
   for (const char* study : {"sim-lines", "dose", "overlap", "sparse", "probe", "positions", "data"}) {

@@ -130,7 +130,7 @@ TEST_F(study_runner, an_arm_whose_files_are_damaged_is_done_again) {
   const struct {
     const char* file;
     std::string content, said;
-  } cases[] = {{"arms/a.json", "{", "arms/a.json: is no result"},
+  } cases[] = {{"arms/a.json", "{", "arms/a.json: is no JSON"},
                {"arms/a.json", std::string(whole).replace(whole.find("0.33"), 4, "0.34"), "arms/a.json: was changed"},
                {"arms/b.txt", "x", "arms/b.txt: was changed"},
                {"arms/c.txt", "", "arms/c.txt: no such file"}};
