@@ -19,7 +19,9 @@ class RefineCommand : public Command {
     return "Reconstruct or refine an object iteratively (batched rPIE), and its probe if asked.";
   }
   const char* lesson() const override {
-    return "Each sweep visits every frame once. R is the share of the measured amplitude that is not explained yet.\n"
+    return "Each sweep visits every frame once. R is the share of the measured amplitude that is not explained yet:\n"
+           "of each sweep's frames as it met them, and after the last. Steps shorten over the sweeps asked for. Where\n"
+           "R would end larger than it began, the start stays.\n"
            "Dense scans with a good probe need 2 to 5 sweeps; with --update-probe a poor probe is mended in about "
            "20. Ctrl-C stops and writes the object so far.\n\n"
            "Examples:\n"

@@ -326,8 +326,8 @@ Prepared rpie_update_object(Bench& b) {
   const auto pixels = static_cast<double>(s->waves->elements()), canvas = static_cast<double>(s->object->elements());
   return {
       [&b, s] {
-        ops::update_object(b.stream, as_const(*s->waves).view(), s->batch(), as_const(*s->probes).view(), 0.5F, s->peak,
-                           s->object->view());
+        ops::update_object(b.stream, as_const(*s->waves).view(), s->batch(), as_const(*s->probes).view(),
+                           {0.5F, s->peak}, s->object->view());
       },
       b.patterns(),
       {12 * pixels + 8 * canvas, 8 * pixels + 16 * canvas}};  // conj(P) d and |P|^2, summed; the object read, written

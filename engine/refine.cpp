@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <numbers>
 #include <numeric>
 #include <optional>
 #include <span>
@@ -20,8 +21,8 @@
 #include "engine/random.h"
 #include "kernels/device/buffer.h"
 #include "kernels/device/free_memory.h"
-#include "kernels/ops/fft2.h"
 #include "kernels/ops/rpie.h"
+#include "kernels/ops/rpie_waves.h"
 
 namespace ptyfuse {
 namespace {
@@ -29,6 +30,30 @@ namespace {
 constexpr uint64_t order_stream = 0x726566696e65;
 // 16 GiB: beyond it positions are not in pixels.
 constexpr int64_t largest_canvas_px = int64_t{1} << 31;
+constexpr double least_length = 0.1;
+constexpr double whole_until = 0.5;  // of the sweeps
+// Sweeps before the probe moves: a flat object says nothing of it yet.
+constexpr int64_t probe_begins = 1;
+
+/// How long the steps are. A batch knows its own frames only, and a whole step takes over their noise: for half of the
+/// sweeps steps are whole and go far, then their lengths fall along half a cosine and average over many batches. They
+/// fall no further than to the share of the frames that a batch holds (a batch of all frames has nothing to average
+/// with) and, since a few sweeps must still get there, to 1 of the sweeps.
+class StepLength {
+ public:
+  StepLength(int64_t sweeps, int64_t batches)
+      : steps_(static_cast<double>(sweeps) * static_cast<double>(batches)),
+        last_(std::max(
+            {least_length, 1 / static_cast<double>(batches), 1 / static_cast<double>(std::max<int64_t>(sweeps, 1))})) {}
+  float operator()(int64_t step) const {
+    const double falling = std::max(0.0, static_cast<double>(step) / steps_ - whole_until) / (1 - whole_until);
+    const double turn = std::numbers::pi * falling;
+    return static_cast<float>(last_ + (1 - last_) * (1 + std::cos(turn)) / 2);
+  }
+
+ private:
+  double steps_, last_;
+};
 
 [[noreturn]] void refuse(const std::string& message) {
   throw Error(ErrorKind::shape, "refine: " + message);
@@ -57,7 +82,8 @@ class Borrowed : public io::ScanReader {
 struct Need {
   int64_t height = 0, width = 0;  // of the object
   int64_t modes = 0, side = 0;
-  int64_t batch = 0;  // frames whose updates see one object
+  int64_t batch = 0;   // frames whose updates see one object
+  int64_t frames = 0;  // of all batches
   bool masked = false;
   bool updates = false;     // the object
   bool probe_step = false;  // and the probe
@@ -66,7 +92,7 @@ struct Need {
 /// Everything on the device that sweeps need, for `part` frames of a batch at a time.
 struct Memory {
   Memory(const Device& device, const Need& need, int64_t part)
-      : fft(device, need.side, need.side),
+      : steps(device, need.side, need.modes),
         object(device, {need.height, need.width}, "refine object"),
         probe(device, {need.modes, need.side, need.side}, "refine probe"),
         probe_spectra(device, probe.shape(), "refine probe spectra"),
@@ -76,7 +102,7 @@ struct Memory {
         corner(device, {need.batch, 2}, "refine corners"),
         probe_index(device, {need.batch}, "refine probe index"),
         shift(device, {part, 2}, "refine shifts"),
-        sums(device, {part, 2}, "refine sums") {
+        sums(device, {need.frames, 2}, "refine sums") {
     if (need.masked) mask = Tensor<uint8_t>(device, {need.side, need.side}, "refine mask");
     if (need.probe_step) {
       gradient = Tensor<complex64>(device, waves.shape(), "refine probe gradients");
@@ -88,14 +114,14 @@ struct Memory {
     if (need.probe_step) step_part = Tensor<complex64>(device, probe.shape(), "refine part of the probe step");
   }
 
-  ops::Fft2 fft;
+  ops::RpieWaves steps;
   Tensor<complex64> object, probe, probe_spectra, waves;
   Tensor<complex64> shifted;  // the part's probes; or the cache:
   Tensor<complex64> cache;    // every frame's shifted probe, while the probe stays and memory allows
   Tensor<float> amplitude;
   Tensor<int64_t> corner, probe_index;  // of the whole batch
   Tensor<float> shift;
-  Tensor<double> sums;
+  Tensor<double> sums;  // of all frames, in the order of a walk
   Tensor<uint8_t> mask;
   Tensor<complex64> gradient, step;
   // of a batch in parts
@@ -140,16 +166,18 @@ class Refinement {
         modes_(probe.depth),
         batch_(std::min<int64_t>(config.batch, static_cast<int64_t>(frames_.size()))),
         loader_(std::make_unique<Borrowed>(scan), frames_, {.host_memory_bytes = config.host_memory_bytes}),
-        random_(config.seed, order_stream) {
+        random_(config.seed, order_stream),
+        step_length_(config.sweeps, batches()) {
     place_frames(state);
     m_ = take_memory(device, {.height = state.object.height,
                               .width = state.object.width,
                               .modes = modes_,
                               .side = side_,
                               .batch = batch_,
+                              .frames = static_cast<int64_t>(frames_.size()),
                               .masked = !info_.mask.empty(),
                               .updates = config.sweeps > 0,
-                              .probe_step = config.update_probe && config.sweeps > 1});
+                              .probe_step = config.update_probe && config.sweeps > probe_begins});
     upload(m_->object, state.object);
     upload(m_->probe, probe);
     if (!info_.mask.empty())
@@ -162,41 +190,40 @@ class Refinement {
   /// Frames of a batch that the device holds at once.
   int64_t part() const { return m_->waves.shape()[0]; }
 
+  /// R of the object and the probe as they are.
   double residual() {
     std::vector<int64_t> order(frames_.size());
     std::iota(order.begin(), order.end(), int64_t{0});
-    double apart = 0, total = 0;
+    measured_ = 0;
     walk(order, [&](std::span<const int64_t> places) {
       load_batch(places);
       for_parts(places, [&](const Part& part) {
-        forward(part);
-        const TensorView<double> on_device = first(m_->sums, part.count);
-        ops::modulus_residual(stream_, waves(part), amplitude(part), m_->mask.view(), on_device);
-        std::vector<double> sums(static_cast<size_t>(2 * part.count));
-        copy_to_host<double>(stream_, sums.data(), on_device, 2 * part.count);
-        for (size_t n = 0; n < sums.size(); n += 2) {
-          apart += sums[n];
-          total += sums[n + 1];
-        }
+        m_->steps.residual(stream_, m_->object.view(), batch(part), probes(part), measured(part), waves(part),
+                           next_sums(part));
       });
     });
-    if (total == 0)
-      throw Error(ErrorKind::numeric,
-                  "refine: all chosen frames of " + info_.path + " are zero; choose others with --frames");
-    return apart / total;
+    return measured_residual();
   }
 
-  enum class Sweep { whole, part, none };
-  /// Not whole when the caller wants to stop: the sweep is left where it is.
-  Sweep sweep(bool update_probe, const RunControl& control) {
-    bool going = true, any = false;
+  enum class Extent { whole, part, none };
+  struct Sweep {
+    Extent extent = Extent::none;
+    double residual = 0;  // of a whole one: R of every frame as the sweep met it, before that frame's batch moved
+  };
+  /// Sweep number `sweep`. Not whole when the caller wants to stop: it is left where it is.
+  Sweep sweep(int64_t sweep, const RunControl& control) {
+    bool going = true;
+    int64_t batch = 0;
+    measured_ = 0;
     walk(random_.permutation(static_cast<int64_t>(frames_.size())), [&](std::span<const int64_t> places) {
       going = going && !control.stop_requested();
       if (!going) return;
-      improve(places, update_probe);
-      any = true;
+      length_ = step_length_(sweep * batches() + batch);
+      improve(places, config_.update_probe && sweep >= probe_begins);
+      ++batch;
     });
-    return going ? Sweep::whole : any ? Sweep::part : Sweep::none;
+    if (going) return {Extent::whole, measured_residual()};
+    return {batch > 0 ? Extent::part : Extent::none};
   }
 
   void download(RefineState& state) {
@@ -214,6 +241,7 @@ class Refinement {
     const int64_t host = config_.host_memory_bytes, free = free_memory_bytes(device);
     return (host == 0 || bytes <= host / 2) && bytes <= free - free / 10;
   }
+  int64_t batches() const { return (static_cast<int64_t>(frames_.size()) + batch_ - 1) / batch_; }
   bool cached() const { return m_->cache.data() != nullptr; }
   template <class T>
   static TensorView<T> first(Tensor<T>& tensor, int64_t count) {
@@ -254,7 +282,7 @@ class Refinement {
   }
 
   void transform_probe() {
-    m_->fft.run(stream_, ops::FftDirection::forward, m_->probe.view(), m_->probe_spectra.view());
+    m_->steps.fft().run(stream_, ops::FftDirection::forward, m_->probe.view(), m_->probe_spectra.view());
     peak_ = ops::peak_power(stream_, m_->probe.view());
     if (!(peak_ > 0) || !std::isfinite(peak_))
       throw Error(ErrorKind::numeric,
@@ -269,9 +297,7 @@ class Refinement {
       for (float s : corners_[static_cast<size_t>(p)].fraction) shift.push_back(s);
     const auto count = static_cast<int64_t>(places.size());
     copy_to_device(stream_, first(m_->shift, count), shift.data(), 2 * count);
-    ops::shift_spectra(stream_, m_->probe_spectra.view(), first(m_->shift, count), out);
-    const TensorView<complex64> images = out.reshape({count * modes_, side_, side_});
-    m_->fft.run(stream_, ops::FftDirection::inverse, images, images);
+    m_->steps.shifted_probes(stream_, m_->probe_spectra.view(), first(m_->shift, count), out);
   }
 
   void fill_cache() {
@@ -333,15 +359,25 @@ class Refinement {
     }
   }
 
-  void transform(ops::FftDirection direction, const TensorView<complex64>& stacks) {
-    const TensorView<complex64> images = stacks.reshape({stacks.extent(0) * modes_, side_, side_});
-    m_->fft.run(stream_, direction, images, images);
+  ops::RpieWaves::Measured measured(const Part& part) { return {amplitude(part), m_->mask.view()}; }
+  /// Where the part's sums go: behind those of the frames before.
+  TensorView<double> next_sums(const Part& part) {
+    const int64_t begin = measured_;
+    measured_ += part.count;
+    return m_->sums.view().slice(0, begin, measured_);
   }
-
-  /// Leaves the spectra of the exit waves in waves(part).
-  void forward(const Part& part) {
-    ops::exit_waves(stream_, m_->object.view(), batch(part), probes(part), waves(part));
-    transform(ops::FftDirection::forward, waves(part));
+  double measured_residual() {
+    std::vector<double> sums(static_cast<size_t>(2 * measured_));
+    copy_to_host<double>(stream_, sums.data(), first(m_->sums, measured_), 2 * measured_);
+    double apart = 0, total = 0;
+    for (size_t n = 0; n < sums.size(); n += 2) {
+      apart += sums[n];
+      total += sums[n + 1];
+    }
+    if (total == 0)
+      throw Error(ErrorKind::numeric,
+                  "refine: all chosen frames of " + info_.path + " are zero; choose others with --frames");
+    return apart / total;
   }
 
   /// One batch: both updates see the object and the probe as they were before it.
@@ -357,33 +393,31 @@ class Refinement {
     const float weight =
         update_probe ? ops::peak_window_power(stream_, m_->object.view(), batch({0, frames}), side_) : 0;
     for_parts(places, [&](const Part& part) {
-      forward(part);
-      ops::modulus_difference(stream_, amplitude(part), m_->mask.view(), waves(part));
-      transform(ops::FftDirection::inverse, waves(part));
+      m_->steps.differences(stream_, m_->object.view(), batch(part), probes(part), measured(part), waves(part),
+                            next_sums(part));
       if (update_probe) add_probe_step(part);
       if (in_parts)
         ops::add_to_step(stream_, waves(part), batch(part), probes(part), object_step);
       else
-        ops::update_object(stream_, waves(part), batch(part), probes(part), beta(), peak_, m_->object.view());
+        ops::update_object(stream_, waves(part), batch(part), probes(part), rule(), m_->object.view());
     });
-    if (in_parts) ops::apply_step(stream_, object_step, beta(), peak_, m_->object.view());
+    if (in_parts) ops::apply_step(stream_, object_step, rule(), m_->object.view());
     if (!update_probe) return;
-    ops::add_scaled(stream_, m_->step.view(), 1 / (weight + weight_floor), m_->probe_spectra.view());
-    m_->fft.run(stream_, ops::FftDirection::inverse, m_->probe_spectra.view(), m_->probe.view());
+    ops::add_scaled(stream_, m_->step.view(), length_ / (weight + weight_floor), m_->probe_spectra.view());
+    m_->steps.fft().run(stream_, ops::FftDirection::inverse, m_->probe_spectra.view(), m_->probe.view());
     peak_ = ops::peak_power(stream_, m_->probe.view());
   }
 
   /// The frames' gradients are moved back and summed in Fourier space, so that one inverse transform serves them all.
   void add_probe_step(const Part& part) {
     const TensorView<complex64> gradient = first(m_->gradient, part.count);
-    ops::weigh_by_object(stream_, m_->object.view(), batch(part), waves(part), gradient);
-    transform(ops::FftDirection::forward, gradient);
+    m_->steps.weighed_spectra(stream_, m_->object.view(), batch(part), waves(part), gradient);
     Tensor<complex64>& sum = part.begin == 0 ? m_->step : m_->step_part;
     ops::sum_shifted_back(stream_, gradient, first(m_->shift, part.count), sum.view());
     if (part.begin > 0) ops::add_scaled(stream_, sum.view(), 1, m_->step.view());
   }
 
-  float beta() const { return static_cast<float>(config_.beta); }
+  ops::ObjectRule rule() const { return {static_cast<float>(config_.beta), peak_, length_}; }
 
   static constexpr float weight_floor = 1e-6F;
 
@@ -394,11 +428,13 @@ class Refinement {
   int64_t side_ = 0, modes_ = 0, batch_ = 0;
   Loader loader_;
   Random random_;
+  StepLength step_length_;
   std::vector<PatchCorner> corners_;  // of frames_, in the object's pixels
 
   std::unique_ptr<Memory> m_;
   std::span<const float> batch_frames_;  // the loader's, until it gives the next
-  float peak_ = 0;
+  float peak_ = 0, length_ = 1;
+  int64_t measured_ = 0;  // frames with their sums in place
 };
 
 struct Canvas {
@@ -527,28 +563,33 @@ RefineState start_from_object(const io::ScanInfo& scan, const io::ComplexImage& 
 void refine(const Device& device, io::ScanReader& scan, const RefineConfig& config, RefineState& state,
             const RunControl& control) {
   check_run(scan.info(), config, state);
-  Refinement run(device, scan, config, state, config.modes > 0 ? with_modes(state.probe, config.modes) : state.probe);
+  io::ComplexImage probe = config.modes > 0 ? with_modes(state.probe, config.modes) : state.probe;
+  Refinement run(device, scan, config, state, probe);
   if (run.part() < run.batch())
     control.say(fmt::format("the device's memory holds {} frames of a batch of {} at a time", run.part(), run.batch()));
   std::vector<double> residuals{run.residual()};
   check_residual(residuals.back(), 0);
   const auto start = std::chrono::steady_clock::now();
   for (int64_t sweep = 0; sweep < config.sweeps; ++sweep) {
-    const Refinement::Sweep done_of_it = run.sweep(config.update_probe && sweep > 0, control);
-    const bool whole = done_of_it == Refinement::Sweep::whole;
+    const Refinement::Sweep did = run.sweep(sweep, control);
+    const bool whole = did.extent == Refinement::Extent::whole;
     if (whole) {
-      residuals.push_back(run.residual());
+      residuals.push_back(sweep + 1 < config.sweeps ? did.residual : run.residual());
       check_residual(residuals.back(), sweep + 1);
     }
     if (!whole || (sweep + 1 < config.sweeps && control.stop_requested())) {
       RefineState reached = state;
       run.download(reached);
+      if (did.extent != Refinement::Extent::part && residuals.size() > 1) {
+        residuals.back() = run.residual();
+        check_residual(residuals.back(), sweep + (whole ? 1 : 0));
+      }
       if (!all_finite(reached.object) || !all_finite(reached.probe)) check_residual(NAN, sweep + 1);
       reached.residual = residuals;
       state = std::move(reached);
       throw Error(ErrorKind::cancelled,
                   fmt::format("refine: stopped after {} of {} sweeps{}", residuals.size() - 1, config.sweeps,
-                              done_of_it == Refinement::Sweep::part ? ", within the next" : ""));
+                              did.extent == Refinement::Extent::part ? ", within the next" : ""));
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const auto done = static_cast<double>(sweep + 1), total = static_cast<double>(config.sweeps);
@@ -560,7 +601,14 @@ void refine(const Device& device, io::ScanReader& scan, const RefineConfig& conf
                     .seconds_left = seconds / done * (total - done),
                     .message = fmt::format("sweep {}/{} R {:.4f}", sweep + 1, config.sweeps, residuals.back())});
   }
-  run.download(state);
+  if (residuals.back() > residuals.front()) {
+    control.say(fmt::format("the sweeps raise R from {:.4f} to {:.4f}: what they started from stays", residuals.front(),
+                            residuals.back()));
+    residuals.back() = residuals.front();
+    state.probe = std::move(probe);
+  } else {
+    run.download(state);
+  }
   state.residual = std::move(residuals);
 }
 

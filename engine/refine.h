@@ -11,7 +11,8 @@
 
 namespace ptyfuse {
 
-/// Iterative refinement, section 0.13 (batched rPIE).
+/// Iterative refinement, section 0.13 (batched rPIE), with steps that shorten as the sweeps go on (StepLength in
+/// refine.cpp).
 struct RefineConfig {
   int64_t sweeps = 20;
   int64_t batch = 16;  ///< frames
@@ -29,7 +30,9 @@ struct RefineState {
   io::ComplexImage object;                 ///< [1,H,W]
   std::array<int64_t, 2> origin_px{0, 0};  ///< of element [0,0], scan pixels, [y,x]
   io::ComplexImage probe;                  ///< [modes,N,N]
-  std::vector<double> residual;            ///< R before the first sweep and after each
+  /// [sweeps+1] R: before the first sweep; of each sweep but the last, its frames as it met them; after the last. A run
+  /// stopped between sweeps ends like this too, one stopped within a sweep with the whole sweep before, as it met them.
+  std::vector<double> residual;
 };
 
 /// A flat start: amplitude 1 wherever the scan reaches (canvas of whole pixels round all patches), the probe scaled so
@@ -42,14 +45,14 @@ RefineState start_from_object(const io::ScanInfo& scan, const io::ComplexImage& 
                               const std::vector<float>& weight, std::array<int64_t, 2> origin_px,
                               const io::ComplexImage& probe, double mean_counts);
 
-/// Runs config.sweeps sweeps in place; reads the scan in pieces within host_memory_bytes. Frames in seeded order,
-/// gather form, bitwise repeatable whatever the number of threads. Pixels that the mask excludes keep the model's
-/// amplitude. Error(numeric): an object, probe or residual that is not finite; Error(shape): settings, a probe or an
-/// object that do not fit; Error(memory): --host-memory too small for a batch, or --device-memory for the object and
-/// one frame (the message says what is enough): `state` stays as it was. Where the device's memory is short of a batch,
-/// it is worked on in parts: the same to rounding. Error(cancelled): `state` holds the
-/// whole sweeps and those batches of the next that were done ("within the next" in the message), with the residual of
-/// the whole ones, which the message counts.
+/// Runs config.sweeps sweeps in place, or leaves the start (and says so) where they would end with a larger R; reads
+/// the scan in pieces within host_memory_bytes. Frames in seeded order, gather form, bitwise repeatable whatever the
+/// number of threads. Pixels that the mask excludes keep the model's amplitude. Error(numeric): an object, probe or
+/// residual that is not finite; Error(shape): settings, a probe or an object that do not fit; Error(memory):
+/// --host-memory too small for a batch, or --device-memory for the object and one frame (the message says what is
+/// enough): `state` stays as it was. Where the device's memory is short of a batch, it is worked on in parts: the same
+/// to rounding. Error(cancelled): `state` holds the whole sweeps and those batches of the next that were done ("within
+/// the next" in the message), with the residual of the whole ones, which the message counts.
 void refine(const Device& device, io::ScanReader& scan, const RefineConfig& config, RefineState& state,
             const RunControl& control);
 

@@ -4,6 +4,9 @@
 #include <cmath>
 #include <mutex>
 
+#include "kernels/ops/split_fft2_cpu.h"
+#include "kernels/ops/split_image_cpu.h"
+
 namespace ptyfuse::ops::cpu {
 namespace {
 
@@ -57,34 +60,55 @@ void FftwPlan::run(float* data) const {
   fftwf_execute_split_dft(plan_.get(), data + real_, data + imaginary_, data + real_, data + imaginary_);
 }
 
-Fft2::Fft2(const Device& device, int64_t height, int64_t width)
-    : device_(device),
-      height_(height),
-      width_(width),
-      forward_(height, width, FftDirection::forward, {.step = 2, .row = 2 * width, .imaginary = 1}),
-      inverse_(height, width, FftDirection::inverse, {.step = 2, .row = 2 * width, .imaginary = 1}) {
-  for (int t = 0; t < device.threads(); ++t) scratch_.emplace_back(device, Shape{height, width}, "fft2 scratch");
+Fft2::Fft2(const Device& device, int64_t height, int64_t width) : device_(device), height_(height), width_(width) {
+  Shape work{height, width};
+  if (height == width && SplitFft2::has_own(height)) {
+    const SplitImage image(height);
+    planes_ = std::make_unique<SplitFft2>(height, image.pitch, image.plane);
+    work = {height, image.pitch};
+  } else {
+    const FftwPlan::Layout interleaved{.step = 2, .row = 2 * width, .imaginary = 1};
+    forward_ = std::make_unique<FftwPlan>(height, width, FftDirection::forward, interleaved);
+    inverse_ = std::make_unique<FftwPlan>(height, width, FftDirection::inverse, interleaved);
+  }
+  for (int t = 0; t < device.threads(); ++t) scratch_.emplace_back(device, work, "fft2 scratch");
 }
 
+Fft2::~Fft2() = default;
+Fft2::Fft2(Fft2&&) noexcept = default;
+Fft2& Fft2::operator=(Fft2&&) noexcept = default;
+
 void Fft2::run(FftDirection direction, TensorView<const complex64> in, TensorView<complex64> out) const {
+  const int64_t pixels = height_ * width_;
+  device_.parallel_for(in.extent(0), 4096 / pixels + 1, [&](int64_t begin, int64_t end, int thread) {
+    for (int64_t n = begin; n < end; ++n)
+      transform(direction, in.data() + n * pixels, out.data() + n * pixels,
+                scratch_[static_cast<size_t>(thread)].data());
+  });
+}
+
+void Fft2::transform(FftDirection direction, const complex64* from, complex64* to, complex64* work) const {
   const int64_t pixels = height_ * width_, half_y = height_ / 2, half_x = width_ / 2;
   const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(pixels)));
-  device_.parallel_for(in.extent(0), 4096 / pixels + 1, [&](int64_t begin, int64_t end, int thread) {
-    complex64* const work = scratch_[static_cast<size_t>(thread)].data();
-    for (int64_t n = begin; n < end; ++n) {
-      const complex64* from = in.data() + n * pixels;
-      complex64* to = out.data() + n * pixels;
-      if (direction == FftDirection::forward) {
-        std::copy_n(from, pixels, work);
-        forward_.run(reinterpret_cast<float*>(work));
-        copy_rotated(work, to, height_, width_, height_ - half_y, width_ - half_x, scale);
-      } else {
-        copy_rotated(from, work, height_, width_, half_y, half_x, scale);
-        inverse_.run(reinterpret_cast<float*>(work));
-        std::copy_n(work, pixels, to);
-      }
-    }
-  });
+  const bool forward = direction == FftDirection::forward;
+  float* const floats = reinterpret_cast<float*>(work);
+  if (planes_) {
+    const SplitImage image(height_);
+    to_planes(from, image, !forward, scale, floats);
+    if (forward)
+      planes_->forward(floats);
+    else
+      planes_->inverse(floats);
+    from_planes(floats, image, forward, 1, to);
+  } else if (forward) {
+    std::copy_n(from, pixels, work);
+    forward_->run(floats);
+    copy_rotated(work, to, height_, width_, height_ - half_y, width_ - half_x, scale);
+  } else {
+    copy_rotated(from, work, height_, width_, half_y, half_x, scale);
+    inverse_->run(floats);
+    std::copy_n(work, pixels, to);
+  }
 }
 
 }  // namespace ptyfuse::ops::cpu

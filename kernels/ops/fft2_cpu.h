@@ -30,15 +30,23 @@ class FftwPlan {
   int64_t real_ = 0, imaginary_ = 1;
 };
 
+class SplitFft2;
+
 class Fft2 {
  public:
   Fft2(const Device& device, int64_t height, int64_t width);
+  ~Fft2();
+  Fft2(Fft2&&) noexcept;
+  Fft2& operator=(Fft2&&) noexcept;
   void run(FftDirection direction, TensorView<const complex64> in, TensorView<complex64> out) const;
 
  private:
+  void transform(FftDirection direction, const complex64* from, complex64* to, complex64* work) const;
+
   Device device_;
   int64_t height_, width_;
-  FftwPlan forward_, inverse_;
+  std::unique_ptr<SplitFft2> planes_;            // of sides it has a transform of its own for
+  std::unique_ptr<FftwPlan> forward_, inverse_;  // else
   // One image for each worker. Two calls cannot meet here: a device runs one parallel_for at a time.
   mutable std::vector<Tensor<complex64>> scratch_;
 };

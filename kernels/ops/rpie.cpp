@@ -1,46 +1,21 @@
 #include "kernels/ops/rpie.h"
 
-#include "kernels/ops/argument_checks.h"
+#include <cmath>
+
 #include "kernels/ops/dispatch.h"
+#include "kernels/ops/rpie_checks.h"
 #include "kernels/ops/rpie_cpu.h"
 #include "kernels/ops/rpie_cuda.h"
 
 namespace ptyfuse::ops {
 namespace {
 
-// [b,K,N,N], or [K,N,N] for one axis less.
-void check_stack(const char* operation, const char* name, const TensorView<const complex64>& view, int rank) {
-  const Shape& s = view.shape();
-  if (view.rank() != rank || s[rank - 1] != s[rank - 2] || s[rank - 3] < 1 || s[rank - 1] < 1)
-    throw_shape_error(operation, std::string(name) + " is " + s.str() + ", expected " +
-                                     (rank == 4 ? "[b,K,N,N]" : "[K,N,N]") + " with K and N at least 1");
-  require_contiguous(operation, name, view);
-}
-
-void check_object(const char* operation, const TensorView<const complex64>& object) {
-  require_rank(operation, "object", object, 2);
-  require_contiguous(operation, "object", object);
-}
-
-void check_batch(const char* operation, const RpieBatch& batch, int64_t count) {
-  require_dense(operation, "corner", batch.corner, {count, 2});
-  require_dense(operation, "probe_index", batch.probe_index, {count});
-}
-
-void check_probes(const char* operation, const TensorView<const complex64>& probes, const Shape& waves) {
-  require_rank(operation, "probes", probes, 4);
-  require_dense(operation, "probes", probes, {probes.extent(0), waves[1], waves[2], waves[3]});
-}
-
-void check_measured(const char* operation, const TensorView<const float>& amplitude,
-                    const TensorView<const uint8_t>& mask, const Shape& spectra) {
-  require_dense(operation, "amplitude", amplitude, {spectra[0], spectra[2], spectra[3]});
-  if (mask) require_dense(operation, "mask", mask, {spectra[2], spectra[3]});
-}
-
-void check_regularisation(const char* operation, float beta, float peak) {
+void check_rule(const char* operation, const ObjectRule& rule) {
+  const auto [beta, peak, length] = rule;
   if (!(peak > 0)) throw_shape_error(operation, "peak is " + std::to_string(peak) + ", expected a positive power");
   if (!(beta >= 0 && beta <= 1)) throw_shape_error(operation, "beta is " + std::to_string(beta) + ", expected 0 to 1");
+  if (!std::isfinite(length))
+    throw_shape_error(operation, "length is " + std::to_string(length) + ", expected a finite number");
 }
 
 void check_step(const char* operation, const ObjectStep& step) {
@@ -118,17 +93,17 @@ void modulus_residual(Stream& stream, TensorView<const complex64> spectra, Tenso
 }
 
 void update_object(Stream& stream, TensorView<const complex64> differences, const RpieBatch& batch,
-                   TensorView<const complex64> probes, float beta, float peak, TensorView<complex64> object) {
+                   TensorView<const complex64> probes, const ObjectRule& rule, TensorView<complex64> object) {
   constexpr auto name = "update_object";
   check_stack(name, "differences", differences, 4);
   check_object(name, object);
   check_batch(name, batch, differences.extent(0));
   check_probes(name, probes, differences.shape());
-  check_regularisation(name, beta, peak);
+  check_rule(name, rule);
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
-      return cpu::update_object(stream.device(), differences, batch, probes, beta, peak, object);
-      PTYFUSE_ON_CUDA(cuda::update_object(stream, differences, batch, probes, beta, peak, object));
+      return cpu::update_object(stream.device(), differences, batch, probes, rule, object);
+      PTYFUSE_ON_CUDA(cuda::update_object(stream, differences, batch, probes, rule, object));
   }
 }
 
@@ -146,15 +121,15 @@ void add_to_step(Stream& stream, TensorView<const complex64> differences, const 
   }
 }
 
-void apply_step(Stream& stream, const ObjectStep& step, float beta, float peak, TensorView<complex64> object) {
+void apply_step(Stream& stream, const ObjectStep& step, const ObjectRule& rule, TensorView<complex64> object) {
   constexpr auto name = "apply_step";
   check_step(name, step);
   require_dense(name, "object", object, step.numerator.shape());
-  check_regularisation(name, beta, peak);
+  check_rule(name, rule);
   switch (stream.device().kind()) {
     case DeviceKind::cpu:
-      return cpu::apply_step(stream.device(), step, beta, peak, object);
-      PTYFUSE_ON_CUDA(cuda::apply_step(stream, step, beta, peak, object));
+      return cpu::apply_step(stream.device(), step, rule, object);
+      PTYFUSE_ON_CUDA(cuda::apply_step(stream, step, rule, object));
   }
 }
 

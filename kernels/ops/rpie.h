@@ -37,11 +37,16 @@ void modulus_difference(Stream& stream, TensorView<const float> amplitude, Tenso
 void modulus_residual(Stream& stream, TensorView<const complex64> spectra, TensorView<const float> amplitude,
                       TensorView<const uint8_t> mask, TensorView<double> sums);
 
-/// object += sum conj(P) difference / ((1-beta) sum |P|^2 + beta max(sum |P|^2, peak)), sums over frames and modes that
-/// cover a pixel, unchanged where the divisor is 0; differences [b,K,N,N] of the exit waves. peak > 0: max over pixels
-/// of the probe's sum_k |P_k|^2.
+/// How far the object moves.
+struct ObjectRule {
+  float beta = 0;    ///< 0 to 1
+  float peak = 0;    ///< > 0: max over pixels of the probe's sum_k |P_k|^2
+  float length = 1;  ///< of the step, finite
+};
+/// object += length * sum conj(P) difference / ((1-beta) sum |P|^2 + beta max(sum |P|^2, peak)), sums over frames and
+/// modes that cover a pixel, unchanged where the divisor is 0; differences [b,K,N,N] of the exit waves.
 void update_object(Stream& stream, TensorView<const complex64> differences, const RpieBatch& batch,
-                   TensorView<const complex64> probes, float beta, float peak, TensorView<complex64> object);
+                   TensorView<const complex64> probes, const ObjectRule& rule, TensorView<complex64> object);
 
 /// The two sums over a batch's frames that update_object() works out, for a batch that comes in parts. [H,W] each.
 struct ObjectStep {
@@ -53,7 +58,7 @@ void add_to_step(Stream& stream, TensorView<const complex64> differences, const 
                  TensorView<const complex64> probes, const ObjectStep& step);
 /// The object's step from the sums: with the parts in the batch's order update_object() of the whole batch, to
 /// rounding.
-void apply_step(Stream& stream, const ObjectStep& step, float beta, float peak, TensorView<complex64> object);
+void apply_step(Stream& stream, const ObjectStep& step, const ObjectRule& rule, TensorView<complex64> object);
 
 /// out[n,k] = conj(window of frame n) * differences[n,k]; may be the same memory.
 void weigh_by_object(Stream& stream, TensorView<const complex64> object, const RpieBatch& batch,

@@ -3,58 +3,16 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <numbers>
 #include <vector>
+
+#include "kernels/ops/rpie_frames_cpu.h"
 
 namespace ptyfuse::ops::cpu {
 namespace {
 
-// Complex arithmetic is spelled out on (re, im) pairs of floats: std::complex products look for infinities.
-
-const float* floats(const complex64* p) {
-  return reinterpret_cast<const float*>(p);
-}
-float* floats(complex64* p) {
-  return reinterpret_cast<float*>(p);
-}
-
-constexpr float modulus_floor = 1e-6F;
 // Pixels of one run through all modes: the sums stay in registers or the first cache.
 constexpr int64_t run_px = 64;
 using Run = std::array<float, run_px>;
-
-struct Window {
-  int64_t y = 0, x = 0;
-};
-
-Window window_of(const char* operation, const RpieBatch& batch, int64_t n, const Shape& object, int64_t side) {
-  const Window w{batch.corner(n, 0), batch.corner(n, 1)};
-  if (w.y < 0 || w.x < 0 || w.y + side > object[0] || w.x + side > object[1])
-    throw_shape_error(operation, "frame " + std::to_string(n) + " of the batch has its window of " +
-                                     std::to_string(side) + " at [" + std::to_string(w.y) + ", " + std::to_string(w.x) +
-                                     "], outside the object of " + object.str());
-  return w;
-}
-
-const complex64* probe_of(const char* operation, const RpieBatch& batch, int64_t n,
-                          TensorView<const complex64> probes) {
-  const int64_t at = batch.probe_index(n);
-  if (at < 0 || at >= probes.extent(0))
-    throw_shape_error(operation, "frame " + std::to_string(n) + " of the batch asks for probe " + std::to_string(at) +
-                                     " of " + std::to_string(probes.extent(0)));
-  return probes.data() + at * probes.stride(0);
-}
-
-// exp(sign * 2*pi*i * shift * (i - N/2) / N)
-void ramp(double shift_px, int64_t side, double sign, std::vector<complex64>& out) {
-  out.resize(static_cast<size_t>(side));
-  const double step = sign * 2 * std::numbers::pi * shift_px / static_cast<double>(side);
-  const int64_t zero = side / 2;
-  for (int64_t i = 0; i < side; ++i) {
-    const double phase = step * static_cast<double>(i - zero);
-    out[static_cast<size_t>(i)] = {static_cast<float>(std::cos(phase)), static_cast<float>(std::sin(phase))};
-  }
-}
 
 // power[i] = sum_k |stack[k][i]|^2 of `count` pixels; modes lie `stride` apart.
 void sum_power(const complex64* stack, int64_t modes, int64_t stride, int64_t count, float* power) {
@@ -211,9 +169,10 @@ void modulus_residual(const Device& device, TensorView<const complex64> spectra,
 }
 
 void update_object(const Device& device, TensorView<const complex64> differences, const RpieBatch& batch,
-                   TensorView<const complex64> probes, float beta, float peak, TensorView<complex64> object) {
+                   TensorView<const complex64> probes, const ObjectRule& rule, TensorView<complex64> object) {
   const int64_t frames = differences.extent(0), modes = differences.extent(1), side = differences.extent(2);
   const int64_t width = object.extent(1);
+  const float beta = rule.beta, peak = rule.peak, length = rule.length;
   if (frames == 0) return;
   std::vector<Window> windows;
   std::vector<const complex64*> probe;
@@ -258,7 +217,7 @@ void update_object(const Device& device, TensorView<const complex64> differences
       for (int64_t i = first - low.x; i < last - low.x; ++i) {
         // With beta 0 nothing keeps the divisor from 0 where no probe reaches: there is no step to take there.
         const float sum = power[i], divisor = (1 - beta) * sum + beta * std::max(sum, peak);
-        const float step = divisor > 0 ? 1 / divisor : 0.0F;
+        const float step = divisor > 0 ? length / divisor : 0.0F;
         o[2 * i] += numerator[2 * i] * step;
         o[2 * i + 1] += numerator[2 * i + 1] * step;
       }
@@ -298,7 +257,8 @@ void add_to_step(const Device& device, TensorView<const complex64> differences, 
   });
 }
 
-void apply_step(const Device& device, const ObjectStep& step, float beta, float peak, TensorView<complex64> object) {
+void apply_step(const Device& device, const ObjectStep& step, const ObjectRule& rule, TensorView<complex64> object) {
+  const float beta = rule.beta, peak = rule.peak, length = rule.length;
   device.parallel_for(object.elements(), 8192, [&](int64_t begin, int64_t end, int) {
     const float* num = floats(step.numerator.data());
     const float* pow = step.power.data();
@@ -306,7 +266,7 @@ void apply_step(const Device& device, const ObjectStep& step, float beta, float 
 #pragma omp simd
     for (int64_t i = begin; i < end; ++i) {
       const float sum = pow[i], divisor = (1 - beta) * sum + beta * std::max(sum, peak);
-      const float factor = divisor > 0 ? 1 / divisor : 0.0F;
+      const float factor = divisor > 0 ? length / divisor : 0.0F;
       o[2 * i] += num[2 * i] * factor;
       o[2 * i + 1] += num[2 * i + 1] * factor;
     }

@@ -14,10 +14,10 @@ void modulus_difference(const Device& device, TensorView<const float> amplitude,
 void modulus_residual(const Device& device, TensorView<const complex64> spectra, TensorView<const float> amplitude,
                       TensorView<const uint8_t> mask, TensorView<double> sums);
 void update_object(const Device& device, TensorView<const complex64> differences, const RpieBatch& batch,
-                   TensorView<const complex64> probes, float beta, float peak, TensorView<complex64> object);
+                   TensorView<const complex64> probes, const ObjectRule& rule, TensorView<complex64> object);
 void add_to_step(const Device& device, TensorView<const complex64> differences, const RpieBatch& batch,
                  TensorView<const complex64> probes, const ObjectStep& step);
-void apply_step(const Device& device, const ObjectStep& step, float beta, float peak, TensorView<complex64> object);
+void apply_step(const Device& device, const ObjectStep& step, const ObjectRule& rule, TensorView<complex64> object);
 void weigh_by_object(const Device& device, TensorView<const complex64> object, const RpieBatch& batch,
                      TensorView<const complex64> differences, TensorView<complex64> out);
 void add_scaled(const Device& device, TensorView<const complex64> in, float factor, TensorView<complex64> sum);

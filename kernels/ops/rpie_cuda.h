@@ -17,10 +17,10 @@ void modulus_difference(Stream& stream, TensorView<const float> amplitude, Tenso
 void modulus_residual(Stream& stream, TensorView<const complex64> spectra, TensorView<const float> amplitude,
                       TensorView<const uint8_t> mask, TensorView<double> sums);
 void update_object(Stream& stream, TensorView<const complex64> differences, const RpieBatch& batch,
-                   TensorView<const complex64> probes, float beta, float peak, TensorView<complex64> object);
+                   TensorView<const complex64> probes, const ObjectRule& rule, TensorView<complex64> object);
 void add_to_step(Stream& stream, TensorView<const complex64> differences, const RpieBatch& batch,
                  TensorView<const complex64> probes, const ObjectStep& step);
-void apply_step(Stream& stream, const ObjectStep& step, float beta, float peak, TensorView<complex64> object);
+void apply_step(Stream& stream, const ObjectStep& step, const ObjectRule& rule, TensorView<complex64> object);
 void weigh_by_object(Stream& stream, TensorView<const complex64> object, const RpieBatch& batch,
                      TensorView<const complex64> differences, TensorView<complex64> out);
 void add_scaled(Stream& stream, TensorView<const complex64> in, float factor, TensorView<complex64> sum);

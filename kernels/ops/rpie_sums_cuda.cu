@@ -36,13 +36,13 @@ __global__ void __launch_bounds__(few_threads) sum_shifted_back_kernel(ShiftBack
 
 constexpr int tile_width = 32, tile_height = 8, tile_threads = tile_width * tile_height;
 
-/// numerator / ((1-beta) sum + beta max(sum, peak)) on top of `before`.
+/// length * numerator / ((1-beta) sum + beta max(sum, peak)) on top of `before`.
 struct Step {
-  float beta, peak;
+  float beta, peak, length;
   __device__ __forceinline__ float2 moved(float2 before, float2 numerator, float sum) const {
     // With beta 0 nothing keeps the divisor from 0 where no probe reaches: there is no step to take there.
     const float larger = sum < peak ? peak : sum, divisor = (1 - beta) * sum + beta * larger;
-    const float step = divisor > 0 ? 1 / divisor : 0.0F;
+    const float step = divisor > 0 ? length / divisor : 0.0F;
     return make_float2(before.x + numerator.x * step, before.y + numerator.y * step);
   }
 };
@@ -195,8 +195,8 @@ void sum_shifted_back(Stream& stream, TensorView<const complex64> spectra, Tenso
 }
 
 void update_object(Stream& stream, TensorView<const complex64> differences, const RpieBatch& batch,
-                   TensorView<const complex64> probes, float beta, float peak, TensorView<complex64> object) {
-  launch_update<false>(stream, differences, batch, probes, {beta, peak}, object, nullptr);
+                   TensorView<const complex64> probes, const ObjectRule& rule, TensorView<complex64> object) {
+  launch_update<false>(stream, differences, batch, probes, {rule.beta, rule.peak, rule.length}, object, nullptr);
 }
 
 void add_to_step(Stream& stream, TensorView<const complex64> differences, const RpieBatch& batch,
@@ -204,11 +204,14 @@ void add_to_step(Stream& stream, TensorView<const complex64> differences, const 
   launch_update<true>(stream, differences, batch, probes, {}, step.numerator, step.power.data());
 }
 
-void apply_step(Stream& stream, const ObjectStep& step, float beta, float peak, TensorView<complex64> object) {
+void apply_step(Stream& stream, const ObjectStep& step, const ObjectRule& rule, TensorView<complex64> object) {
   const int64_t count = object.elements();
   launch(apply_step_kernel, dim3(static_cast<unsigned>(divide_up(count, tile_threads))), dim3(tile_threads), 0,
-         stream)(ApplyArgs{
-      device_pointer(step.numerator.data()), step.power.data(), device_pointer(object.data()), {beta, peak}, count});
+         stream)(ApplyArgs{device_pointer(step.numerator.data()),
+                           step.power.data(),
+                           device_pointer(object.data()),
+                           {rule.beta, rule.peak, rule.length},
+                           count});
 }
 
 float peak_power(Stream& stream, TensorView<const complex64> probe) {

@@ -172,9 +172,12 @@ void transform_planes(const std::vector<int>& radices, const float* twiddles, in
 
 }  // namespace
 
+bool SplitFft2::has_own(int64_t side) {
+  return side >= 16 && side <= largest_side && (side & (side - 1)) == 0;
+}
+
 SplitFft2::SplitFft2(int64_t side, int64_t pitch, int64_t plane) : side_(side), pitch_(pitch), plane_(plane) {
-  const bool power_of_two = side >= 16 && side <= largest_side && (side & (side - 1)) == 0;
-  if (!power_of_two) {
+  if (!has_own(side)) {
     const FftwPlan::Layout planes{.step = 1, .row = pitch, .imaginary = plane};
     fftw_forward_ = std::make_unique<FftwPlan>(side, side, FftDirection::forward, planes);
     fftw_inverse_ = std::make_unique<FftwPlan>(side, side, FftDirection::inverse, planes);

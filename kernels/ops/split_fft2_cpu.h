@@ -15,6 +15,8 @@ class SplitFft2 {
   /// Rows are `pitch` floats apart, the imaginary plane begins `plane` floats after the real one. The first real part
   /// is as aligned as a Buffer.
   SplitFft2(int64_t side, int64_t pitch, int64_t plane);
+  /// Whether images of this side have a transform of their own.
+  static bool has_own(int64_t side);
   /// Any number of threads may run one object at once. `re` is the real plane.
   void forward(float* re) const;
   void inverse(float* re) const;

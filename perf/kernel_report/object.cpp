@@ -105,15 +105,17 @@ void measure_refinement(Bench& bench, int64_t rows, int64_t side, int64_t modes,
                 [&] { ops::modulus_difference(stream, amplitude.view(), mask.view(), out.view()); });
   bench.measure(operation("rpie modulus_residual", image_bytes + mask_bytes + frames_bytes),
                 [&] { ops::modulus_residual(stream, spectra.view(), amplitude.view(), mask.view(), residual.view()); });
-  bench.measure(operation("rpie update_object", 2 * frames_bytes + 2 * object_bytes),
-                [&] { ops::update_object(stream, spectra.view(), batch, probes.view(), 0.5F, 3, object.view()); });
+  bench.measure(operation("rpie update_object", 2 * frames_bytes + 2 * object_bytes), [&] {
+    ops::update_object(stream, spectra.view(), batch, probes.view(), {0.5F, 3}, object.view());
+  });
   auto numerator = bench.waves(object_shape);
   auto power = bench.floats(object_shape, 0, 1);
   const ops::ObjectStep step{numerator.view(), power.view()};
   bench.measure(operation("rpie add_to_step", 2 * frames_bytes + 3 * object_bytes),
                 [&] { ops::add_to_step(stream, spectra.view(), batch, probes.view(), step); });
-  bench.measure(operation("rpie apply_step", bytes_of(object_shape, 8 + 4 + 2 * 8)),
-                [&] { ops::apply_step(stream, step, 0.5F, 3, object.view()); });
+  bench.measure(operation("rpie apply_step", bytes_of(object_shape, 8 + 4 + 2 * 8)), [&] {
+    ops::apply_step(stream, step, {0.5F, 3}, object.view());
+  });
   bench.measure(operation("rpie weigh_by_object", object_bytes + 2 * frames_bytes),
                 [&] { ops::weigh_by_object(stream, object.view(), batch, spectra.view(), out.view()); });
   bench.measure(operation("rpie add_scaled", 3 * bytes_of(one)),

@@ -159,7 +159,7 @@ double contrast(const RefineState& state, const SmallScan& scan, int64_t margin)
 
 // Section 0.13 in plain double, all frames in one batch.
 void plain_sweep(const SmallScan& scan, double beta, bool update_probe, const std::vector<uint8_t>& mask, Field& object,
-                 std::vector<Field>& probe) {
+                 std::vector<Field>& probe, double length = 1) {
   const size_t pixels = side * side;
   Field numerator(object.size());
   std::vector<double> power(object.size(), 0.0), seen(pixels, 0.0), unshifted(pixels, 0.0);
@@ -199,11 +199,11 @@ void plain_sweep(const SmallScan& scan, double beta, bool update_probe, const st
     for (size_t i = 0; i < pixels; ++i) seen[i] += std::norm(object[at(i)]);
   }
   for (size_t i = 0; i < object.size(); ++i)
-    object[i] += numerator[i] / ((1 - beta) * power[i] + beta * std::max(power[i], peak));
+    object[i] += length * numerator[i] / ((1 - beta) * power[i] + beta * std::max(power[i], peak));
   if (!update_probe) return;
   const double weight = *std::max_element(seen.begin(), seen.end());
   for (size_t k = 0; k < probe.size(); ++k)
-    for (size_t i = 0; i < pixels; ++i) probe[k][i] += step[k][i] / (weight + 1e-6);
+    for (size_t i = 0; i < pixels; ++i) probe[k][i] += length * step[k][i] / (weight + 1e-6);
 }
 
 double plain_residual(const SmallScan& scan, const std::vector<uint8_t>& mask, const Field& object,
@@ -275,8 +275,10 @@ TEST(refine, follows_the_method_step_by_step) {
       EXPECT_WITHIN(
           relative_l2(state.probe.data.data() + k * side * side, probe[static_cast<size_t>(k)].data(), side * side),
           1e-5);
+    // A sweep meets its frames, here its only batch, as they were before it; the last R is of what it left.
+    const double expected[] = {residuals[0], residuals[0], residuals[1], residuals[3]};
     ASSERT_EQ(state.residual.size(), 4u);
-    for (size_t i = 0; i < 4; ++i) EXPECT_WITHIN(std::abs(state.residual[i] - residuals[i]), 2e-5 * residuals[i]);
+    for (size_t i = 0; i < 4; ++i) EXPECT_WITHIN(std::abs(state.residual[i] - expected[i]), 2e-5 * expected[i]);
   }
 }
 
@@ -521,9 +523,7 @@ TEST(refine, reports_each_sweep_and_stops_when_asked) {
   EXPECT_NE(messages[1].find("sweep 2/5"), std::string::npos) << messages[1];
   EXPECT_EQ(state.residual.size(), 3u);
   EXPECT_NE(state.object.data, start.object.data);
-  RefineState whole = start;
-  refine(test_device(), *reader, {.sweeps = 2, .batch = 4}, whole, {});
-  EXPECT_EQ(state.object.data, whole.object.data);
+  EXPECT_WITHIN(std::abs(residual(test_device(), *reader, {}, state) - state.residual.back()), 1e-6);
 
   // Asked within a sweep: what was done of it is kept.
   int asked = 0;
@@ -536,8 +536,78 @@ TEST(refine, reports_each_sweep_and_stops_when_asked) {
   } catch (const Error& e) {
     EXPECT_STREQ(e.what(), "refine: stopped after 2 of 5 sweeps, within the next");
   }
-  EXPECT_EQ(within.residual, state.residual);
+  ASSERT_EQ(within.residual.size(), 3u);
+  EXPECT_EQ(within.residual[1], state.residual[1]);
+  EXPECT_GT(within.residual[2], state.residual[2]) << "as the sweep met it, and as it left it";
   EXPECT_NE(within.object.data, state.object.data);
+}
+
+TEST(refine, steps_shorten_along_half_a_cosine_in_the_second_half) {
+  // Three frames of one place, each a batch: whatever their order, a sweep is three steps with the same frame.
+  constexpr int64_t sweeps = 2, batches = 3;
+  const SmallScan one = small_scan(1, small_probe());
+  SmallScan scan = one;
+  scan.info.frames = batches;
+  scan.info.positions_px.assign(batches, one.info.positions_px[0]);
+  for (int64_t n = 1; n < batches; ++n)
+    scan.amplitude.insert(scan.amplitude.end(), one.amplitude.begin(), one.amplitude.end());
+  RefineState state = truth_start(scan, small_probe());
+  for (auto& v : state.object.data) v = 0.5F * v + complex64(0.4F, 0.1F);
+  Field object(state.object.data.begin(), state.object.data.end());
+  std::vector<Field> probe{Field(state.probe.data.begin(), state.probe.data.end())};
+  constexpr double last = 0.5;  // of 1/10, 1/batches, 1/sweeps
+  for (int64_t step = 0; step < sweeps * batches; ++step) {
+    const double done = static_cast<double>(step) / (sweeps * batches);
+    const double length = done < 0.5 ? 1 : last + (1 - last) * std::pow(std::cos(std::numbers::pi * (done - 0.5)), 2);
+    plain_sweep(one, 0.5, step >= batches, {}, object, probe, length);
+  }
+  auto reader = scan.open();
+  refine(test_device(), *reader, {.sweeps = sweeps, .batch = 1, .update_probe = true}, state, {});
+  EXPECT_WITHIN(relative_l2(state.object.data.data(), object.data(), static_cast<int64_t>(object.size())), 1e-5);
+  EXPECT_WITHIN(relative_l2(state.probe.data.data(), probe[0].data(), side * side), 1e-5);
+}
+
+TEST(refine, steps_shorten_so_that_batches_do_not_take_over_their_noise) {
+  // Constant steps, as many batches as frames: each frame pulls the object to its own noise.
+  SmallScan scan = small_scan(8, small_probe());
+  Random random(5);
+  for (float& a : scan.amplitude) a = std::max(0.0F, a + 0.3F * static_cast<float>(random.normal()));
+  auto reader = scan.open();
+  RefineState state = flat_start(scan.info, small_probe(), scan.mean_counts());
+  refine(test_device(), *reader, {.sweeps = 20, .batch = 4}, state, {});
+  EXPECT_LT(state.residual.back(), state.residual[15]);
+  // One sweep more, alone, takes whole steps again.
+  RefineState onward = state;
+  const double at_rest = state.residual.back();
+  refine(test_device(), *reader, {.sweeps = 1, .batch = 4}, onward, {});
+  EXPECT_EQ(onward.residual.back(), at_rest);
+}
+
+TEST(refine, never_ends_worse_than_it_starts) {
+  // Three frames of one place, of amplitudes a, a and 3a: R is least where the model explains a (2/5), the squared
+  // differences where it explains 5/3 a (8/15).
+  SmallScan scan = small_scan(3, small_probe());
+  constexpr size_t pixels = side * side;
+  scan.info.frames = 3;
+  scan.info.positions_px.assign(3, scan.info.positions_px[0]);
+  scan.amplitude.resize(3 * pixels);
+  for (size_t i = 0; i < pixels; ++i) {
+    scan.amplitude[pixels + i] = scan.amplitude[i];
+    scan.amplitude[2 * pixels + i] = 3 * scan.amplitude[i];
+  }
+  auto reader = scan.open();
+  RefineState state = truth_start(scan, small_probe());
+  const RefineState start = state;
+  std::vector<std::string> said;
+  RunControl control;
+  control.notice = [&](const std::string& line) { said.push_back(line); };
+  refine(test_device(), *reader, {.sweeps = 2, .update_probe = true}, state, control);
+  ASSERT_EQ(state.residual.size(), 3u);
+  EXPECT_EQ(state.residual[2], state.residual[0]);
+  EXPECT_EQ(state.object.data, start.object.data);
+  EXPECT_EQ(state.probe.data, start.probe.data);
+  ASSERT_FALSE(said.empty());
+  EXPECT_NE(said.back().find("stays"), std::string::npos) << said.back();
 }
 
 TEST(refine, covers_what_the_sweeps_visited) {

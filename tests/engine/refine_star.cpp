@@ -40,9 +40,9 @@ TEST(refine_star, five_sweeps_from_flat_with_a_good_probe) {
   const io::ComplexImage probe{shape[0], shape[1], shape[2], file.read<std::complex<float>>("reference_probe_1mode")};
   RefineState state = flat_start(reader->info(), probe, mean_counts(device, *reader, ""));
   refine(device, *reader, {.sweeps = 5}, state, {});
-  EXPECT_GE(contrast(state, reader->info()), 0.975);  // .978
-  const double expected[] = {0.2662, 0.1667, 0.1615, NAN, NAN, 0.1599};
-  for (size_t i : {0, 1, 2, 5}) EXPECT_WITHIN(std::abs(state.residual[i] - expected[i]), 0.001);
+  EXPECT_GE(contrast(state, reader->info()), 0.98);  // .978 with steps that keep their length
+  EXPECT_WITHIN(std::abs(state.residual[0] - 0.2662), 0.001);
+  EXPECT_LT(state.residual[5], 0.152);  // .1599 with steps that keep their length
 }
 
 TEST(refine_star, five_sweeps_from_flat_with_a_poor_probe) {
@@ -50,8 +50,9 @@ TEST(refine_star, five_sweeps_from_flat_with_a_poor_probe) {
   const Device device = tests::test_device();
   RefineState state = flat_start(reader->info(), reader->info().probe, mean_counts(device, *reader, ""));
   refine(device, *reader, {.sweeps = 5, .update_probe = true}, state, {});
-  EXPECT_GE(contrast(state, reader->info()), 0.93);  // .94; .979 after twenty
-  EXPECT_LT(state.residual.back(), 0.19);
+  // .924; .94 with steps that keep their length, with R .181. After twenty: .986, with them .979.
+  EXPECT_GE(contrast(state, reader->info()), 0.92);
+  EXPECT_LT(state.residual.back(), 0.168);
 }
 
 }  // namespace

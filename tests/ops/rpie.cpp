@@ -219,8 +219,8 @@ TEST_P(rpie, the_object_moves_by_the_regularised_step) {
   const Data d(GetParam());
   Stream stream(tests::test_device());
   Uploaded u(stream, d);
-  const float beta = 0.3F, peak = 4;
-  update_object(stream, u.spectra.view(), u.batch(), u.probes.view(), beta, peak, u.object.view());
+  const float beta = 0.3F, peak = 4, length = 0.7F;
+  update_object(stream, u.spectra.view(), u.batch(), u.probes.view(), {beta, peak, length}, u.object.view());
 
   std::vector<complex128> numerator(d.object.size());
   std::vector<double> power(d.object.size(), 0.0);
@@ -232,8 +232,9 @@ TEST_P(rpie, the_object_moves_by_the_regularised_step) {
   std::vector<complex128> expected;
   for (size_t i = 0; i < d.object.size(); ++i)
     expected.push_back(complex128(d.object[i]) +
-                       numerator[i] / ((1 - static_cast<double>(beta)) * power[i] +
-                                       static_cast<double>(beta) * std::max(power[i], static_cast<double>(peak))));
+                       static_cast<double>(length) * numerator[i] /
+                           ((1 - static_cast<double>(beta)) * power[i] +
+                            static_cast<double>(beta) * std::max(power[i], static_cast<double>(peak))));
   // 66,000 frames on 20 pixels: float sums of thousands of terms
   EXPECT_WITHIN(relative_l2(download(stream, u.object).data(), expected.data(), static_cast<int64_t>(expected.size())),
                 d.c.frames > 1000 ? 1e-4 : tolerance);
@@ -256,8 +257,8 @@ TEST_P(rpie, a_batch_in_parts_moves_the_object_by_the_same_step) {
                 {u.corner.view().slice(0, begin, end), u.index.view().slice(0, begin, end)}, u.probes.view(),
                 {numerator.view(), power.view()});
   }
-  apply_step(stream, {numerator.view(), power.view()}, 0.3F, 4, object.view());
-  update_object(stream, u.spectra.view(), u.batch(), u.probes.view(), 0.3F, 4, u.object.view());
+  apply_step(stream, {numerator.view(), power.view()}, {0.3F, 4, -0.5F}, object.view());
+  update_object(stream, u.spectra.view(), u.batch(), u.probes.view(), {0.3F, 4, -0.5F}, u.object.view());
   const auto expected = download(stream, u.object);
   EXPECT_WITHIN(relative_l2(download(stream, object).data(), expected.data(), static_cast<int64_t>(expected.size())),
                 d.c.frames > 1000 ? 1e-4 : tolerance);
@@ -290,7 +291,7 @@ TEST_P(rpie, same_bits_whatever_the_threads) {
     Stream stream(tests::test_device(threads));
     Uploaded u(stream, d);
     modulus_difference(stream, u.amplitude.view(), u.mask.view(), u.spectra.view());
-    update_object(stream, u.spectra.view(), u.batch(), u.probes.view(), 0.5F, 1, u.object.view());
+    update_object(stream, u.spectra.view(), u.batch(), u.probes.view(), {0.5F, 1}, u.object.view());
     Tensor<complex64> sum(stream.device(), {d.c.modes, d.c.side, d.c.side}, "sum");
     sum_shifted_back(stream, u.spectra.view(), u.shift.view(), sum.view());
     objects.push_back(download(stream, u.object));
@@ -317,7 +318,7 @@ TEST(rpie_by_hand, without_regularisation_what_no_probe_reaches_stays) {
   const auto corner = upload<int64_t>(stream, {2, 2}, {0, 0, 0, 2});
   const auto index = upload<int64_t>(stream, {2}, {0, 1});
   const auto difference = upload<complex64>(stream, {2, 1, 1, 1}, {4.0F, 4.0F});
-  update_object(stream, difference.view(), {corner.view(), index.view()}, probes.view(), 0.0F, 4.0F, object.view());
+  update_object(stream, difference.view(), {corner.view(), index.view()}, probes.view(), {0.0F, 4.0F}, object.view());
   EXPECT_EQ(download(stream, object), (std::vector<complex64>{3.0F, 5.0F, 7.0F}));  // 1 + 2*4/4
 }
 
@@ -339,7 +340,7 @@ TEST(rpie_by_hand, one_pixel) {
   EXPECT_EQ(download(stream, sums), (std::vector<double>{4, 10}));
   modulus_difference(stream, amplitude.view(), {}, wave.view());
   EXPECT_WITHIN(std::abs(download(stream, wave)[0] - complex64(0, 4)), 1e-5);
-  update_object(stream, wave.view(), batch, probe.view(), 1.0F, 8.0F, object.view());
+  update_object(stream, wave.view(), batch, probe.view(), {1.0F, 8.0F}, object.view());
   EXPECT_WITHIN(std::abs(download(stream, object)[0] - complex64(4, 0)), 1e-5);
   auto sum = upload<complex64>(stream, {2}, {complex64(1, 2), complex64(0, 1)});
   const auto term = upload<complex64>(stream, {2}, {complex64(2, 0), complex64(4, -2)});
@@ -405,7 +406,7 @@ TEST(rpie_errors, name_a_frame_that_does_not_fit) {
         error_message([&] { exit_waves(stream, u.object.view(), batch, u.probes.view(), u.out.view()); });
     EXPECT_TRUE(has(waves, wrong.message) && has(waves, "frame 1")) << waves;
     EXPECT_TRUE(has(error_message([&] {
-                      update_object(stream, u.spectra.view(), batch, u.probes.view(), 0.5F, 1, u.object.view());
+                      update_object(stream, u.spectra.view(), batch, u.probes.view(), {0.5F, 1}, u.object.view());
                     }),
                     wrong.message));
   }
@@ -427,7 +428,7 @@ TEST(rpie_errors, on_a_gpu_a_frame_that_does_not_fit_adds_nothing) {
   auto difference = d.spectra;
   difference.erase(difference.begin() + frame, difference.begin() + 2 * frame);
   const auto differences = upload<complex64>(stream, {2, d.c.modes, d.c.side, d.c.side}, difference);
-  update_object(stream, differences.view(), {corner.view(), index.view()}, u.probes.view(), 0.5F, 1, u.object.view());
+  update_object(stream, differences.view(), {corner.view(), index.view()}, u.probes.view(), {0.5F, 1}, u.object.view());
   const auto object = download(stream, u.object);
   for (const WrongBatch& wrong : wrong_batches(d)) {
     const auto corners = upload<int64_t>(stream, {d.c.frames, 2}, wrong.corner);
@@ -436,7 +437,7 @@ TEST(rpie_errors, on_a_gpu_a_frame_that_does_not_fit_adds_nothing) {
     copy_to_device(stream, u.object.view(), d.object.data(), u.object.elements());
     exit_waves(stream, u.object.view(), batch, u.probes.view(), u.out.view());
     EXPECT_EQ(download(stream, u.out), waves);
-    update_object(stream, u.spectra.view(), batch, u.probes.view(), 0.5F, 1, u.object.view());
+    update_object(stream, u.spectra.view(), batch, u.probes.view(), {0.5F, 1}, u.object.view());
     EXPECT_EQ(download(stream, u.object), object);
   }
 }
@@ -453,13 +454,18 @@ TEST(rpie_errors, name_what_does_not_fit) {
       has(error_message([&] { modulus_difference(stream, u.amplitude.view().slice(0, 0, 1), {}, u.spectra.view()); }),
           "amplitude"));
   EXPECT_TRUE(has(error_message([&] {
-                    update_object(stream, u.spectra.view(), u.batch(), u.probes.view(), 0.5F, 0, u.object.view());
+                    update_object(stream, u.spectra.view(), u.batch(), u.probes.view(), {0.5F, 0}, u.object.view());
                   }),
                   "peak"));
   EXPECT_TRUE(has(error_message([&] {
-                    update_object(stream, u.spectra.view(), u.batch(), u.probes.view(), NAN, 1, u.object.view());
+                    update_object(stream, u.spectra.view(), u.batch(), u.probes.view(), {NAN, 1}, u.object.view());
                   }),
                   "beta"));
+  EXPECT_TRUE(
+      has(error_message([&] {
+            update_object(stream, u.spectra.view(), u.batch(), u.probes.view(), {0.5F, 1, NAN}, u.object.view());
+          }),
+          "length"));
   Tensor<float> narrow(stream.device(), {d.c.height, d.c.width - 1}, "narrow");
   Tensor<float> power(stream.device(), {d.c.height, d.c.width}, "power");
   EXPECT_TRUE(has(error_message([&] {
@@ -467,7 +473,7 @@ TEST(rpie_errors, name_what_does_not_fit) {
                   }),
                   "add_to_step: power"));
   EXPECT_TRUE(has(error_message([&] {
-                    apply_step(stream, {u.object.view(), power.view()}, 0.5F, 0, u.object.view());
+                    apply_step(stream, {u.object.view(), power.view()}, {0.5F, 0}, u.object.view());
                   }),
                   "apply_step: peak"));
   EXPECT_TRUE(has(error_message([&] {
