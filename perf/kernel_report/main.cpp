@@ -15,7 +15,7 @@ using namespace ptyfuse::perf;
 
 constexpr const char* usage =
     "usage: ptyfuse-emu-report OUT.csv [--ptxas FILE] [--only TEXT]\n"
-    "  --ptxas FILE  what nvcc -arch=sm_90a -Xptxas -v said of all kernels; without it, nvcc's columns of OUT.csv "
+    "  --ptxas FILE  what nvcc -Xptxas -v said of all kernels; without it, nvcc's columns of OUT.csv "
     "stay\n"
     "  --only TEXT   workloads whose name contains TEXT; prints them and leaves OUT.csv alone\n";
 

@@ -36,17 +36,23 @@ int number_before(const std::string& line, const std::string& unit) {
 std::map<std::string, Resources> read_ptxas(std::istream& in) {
   std::map<std::string, Resources> kernels;
   Resources* kernel = nullptr;
-  const std::string entry = "Compiling entry function '";
+  const std::string entry = "Compiling entry function '", reported_architecture = "'sm_90a'";
+  bool reported = false;
   for (std::string line; std::getline(in, line);) {
     const size_t at = line.find(entry);
     if (at != std::string::npos) {
       const size_t begin = at + entry.size();
-      kernel = &kernels[plain_kernel_name(demangled(line.substr(begin, line.find('\'', begin) - begin)))];
+      const size_t end = line.find('\'', begin);
+      kernel = &kernels[plain_kernel_name(demangled(line.substr(begin, end - begin)))];
+      reported = line.find(reported_architecture, end) != std::string::npos;
     } else if (kernel != nullptr && line.find("bytes stack frame") != std::string::npos) {
-      kernel->spill_bytes = number_before(line, "bytes spill stores") + number_before(line, "bytes spill loads");
+      kernel->spill_bytes = std::max(
+          kernel->spill_bytes, number_before(line, "bytes spill stores") + number_before(line, "bytes spill loads"));
     } else if (kernel != nullptr && line.find("Used ") != std::string::npos) {
-      kernel->registers = number_before(line, "registers");
-      kernel->static_shared_bytes = number_before(line, "bytes smem");
+      if (reported) {
+        kernel->registers = number_before(line, "registers");
+        kernel->static_shared_bytes = number_before(line, "bytes smem");
+      }
       kernel = nullptr;
     }
   }

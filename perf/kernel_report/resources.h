@@ -1,5 +1,5 @@
 #pragma once
-// What nvcc says about kernels for a GPU of compute capability 9.0, and how many of their blocks fit on one.
+// What nvcc says about kernels, and how many of their blocks fit on a GPU of compute capability 9.0.
 #include <istream>
 #include <map>
 #include <string>
@@ -10,9 +10,9 @@
 namespace ptyfuse::perf {
 
 struct Resources {
-  int registers = 0;    ///< of a thread
-  int spill_bytes = 0;  ///< of a thread: stores and loads
-  int static_shared_bytes = 0;
+  int registers = 0;            ///< of a thread, for sm_90a
+  int spill_bytes = 0;          ///< of a thread: stores and loads; the most of all architectures compiled for
+  int static_shared_bytes = 0;  ///< for sm_90a
 };
 
 /// Kernels by plain_kernel_name, from what `ptxas -v` wrote.
