@@ -31,11 +31,11 @@ constexpr uint64_t order_stream = 0x726566696e65;
 // 16 GiB: beyond it positions are not in pixels.
 constexpr int64_t largest_canvas_px = int64_t{1} << 31;
 constexpr double least_length = 0.1;
-constexpr double whole_until = 0.5;  // of the sweeps
+constexpr double whole_until = 0.7;  // of the sweeps
 // Sweeps before the probe moves: a flat object says nothing of it yet.
 constexpr int64_t probe_begins = 1;
 
-/// How long the steps are. A batch knows its own frames only, and a whole step takes over their noise: for half of the
+/// How long the steps are. A batch knows its own frames only, and a whole step takes over their noise: for most of the
 /// sweeps steps are whole and go far, then their lengths fall along half a cosine and average over many batches. They
 /// fall no further than to the share of the frames that a batch holds (a batch of all frames has nothing to average
 /// with) and, since a few sweeps must still get there, to 1 of the sweeps.

@@ -542,9 +542,9 @@ TEST(refine, reports_each_sweep_and_stops_when_asked) {
   EXPECT_NE(within.object.data, state.object.data);
 }
 
-TEST(refine, steps_shorten_along_half_a_cosine_in_the_second_half) {
+TEST(refine, steps_shorten_along_half_a_cosine_in_the_last_sweeps) {
   // Three frames of one place, each a batch: whatever their order, a sweep is three steps with the same frame.
-  constexpr int64_t sweeps = 2, batches = 3;
+  constexpr int64_t sweeps = 3, batches = 3;
   const SmallScan one = small_scan(1, small_probe());
   SmallScan scan = one;
   scan.info.frames = batches;
@@ -555,10 +555,11 @@ TEST(refine, steps_shorten_along_half_a_cosine_in_the_second_half) {
   for (auto& v : state.object.data) v = 0.5F * v + complex64(0.4F, 0.1F);
   Field object(state.object.data.begin(), state.object.data.end());
   std::vector<Field> probe{Field(state.probe.data.begin(), state.probe.data.end())};
-  constexpr double last = 0.5;  // of 1/10, 1/batches, 1/sweeps
+  constexpr double whole_until = 0.7, last = 1.0 / 3;  // of 1/10, 1/batches, 1/sweeps
   for (int64_t step = 0; step < sweeps * batches; ++step) {
     const double done = static_cast<double>(step) / (sweeps * batches);
-    const double length = done < 0.5 ? 1 : last + (1 - last) * std::pow(std::cos(std::numbers::pi * (done - 0.5)), 2);
+    const double falling = std::max(0.0, done - whole_until) / (1 - whole_until);
+    const double length = last + (1 - last) * std::pow(std::cos(std::numbers::pi * falling / 2), 2);
     plain_sweep(one, 0.5, step >= batches, {}, object, probe, length);
   }
   auto reader = scan.open();
@@ -575,7 +576,7 @@ TEST(refine, steps_shorten_so_that_batches_do_not_take_over_their_noise) {
   auto reader = scan.open();
   RefineState state = flat_start(scan.info, small_probe(), scan.mean_counts());
   refine(test_device(), *reader, {.sweeps = 20, .batch = 4}, state, {});
-  EXPECT_LT(state.residual.back(), state.residual[15]);
+  EXPECT_LT(state.residual.back(), state.residual[14]);
   // One sweep more, alone, takes whole steps again.
   RefineState onward = state;
   const double at_rest = state.residual.back();

@@ -50,9 +50,9 @@ TEST(refine_star, five_sweeps_from_flat_with_a_poor_probe) {
   const Device device = tests::test_device();
   RefineState state = flat_start(reader->info(), reader->info().probe, mean_counts(device, *reader, ""));
   refine(device, *reader, {.sweeps = 5, .update_probe = true}, state, {});
-  // .924; .94 with steps that keep their length, with R .181. After twenty: .986, with them .979.
-  EXPECT_GE(contrast(state, reader->info()), 0.92);
-  EXPECT_LT(state.residual.back(), 0.168);
+  // .935; .94 with steps that keep their length, with R .181. After twenty: .986, with them .979.
+  EXPECT_GE(contrast(state, reader->info()), 0.93);
+  EXPECT_LT(state.residual.back(), 0.165);  // .162
 }
 
 }  // namespace
