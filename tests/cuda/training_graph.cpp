@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <limits>
+#include <set>
 
 #include "engine/trainer.h"
 #include "tests/support/random_data.h"
@@ -112,28 +114,40 @@ TEST(cuda_training_graph, stages_that_run_again_give_the_same_bits) {
   }
 }
 
-// One frame is so bright that its loss alone is not finite; the GPU has been given the step behind it before that is
-// known.
+// One frame goes bad after training has begun: the steps before its own count, its own and the one behind it, which the
+// GPU has been given before that is known, do not.
 TEST(cuda_training_graph, a_bad_step_and_the_one_behind_it_change_nothing) {
-  io::ScanInfo info = tests::small_scan(4, 64, 1)->info();
-  std::vector<float> amplitude(static_cast<size_t>(4 * 64 * 64));
-  tests::small_scan(4, 64, 1)->read_amplitude(0, 4, amplitude);
-  std::fill_n(amplitude.begin() + 64 * 64, 64 * 64, 1e25F);
+  constexpr int64_t frames = 4, frame_bytes = 64 * 64 * sizeof(float);
   TrainConfig c = small_config();
+  c.gridsize = 1;
   c.batch = 1;
-  const auto make = [&] { return Trainer(Device::cuda({.threads = 2}), c, io::scan_from_memory(info, amplitude), {}); };
-  Trainer one_by_one = make(), whole = make();
-  State before = state_of(one_by_one);
-  const std::string said = tests::error_message([&] {
-    while (true) {
-      one_by_one.step();
-      before = state_of(one_by_one);
-    }
-  });
-  EXPECT_NE(said.find("is not finite in epoch 1, step "), std::string::npos) << said;
-  EXPECT_TRUE(state_of(one_by_one) == before);
-  EXPECT_EQ(tests::error_message([&] { whole.run([](const Trainer&) {}); }), said);
-  EXPECT_TRUE(state_of(whole) == before);
+  c.epochs = 1;
+  c.host_memory_bytes = 2 * frames * frame_bytes - 1;  // too little to keep all frames: each epoch reads them anew
+  const Device gpu = Device::cuda({.threads = 2});
+  Trainer sound(gpu, c, tests::small_scan(frames, 64, 1), {});
+  std::vector<State> after{state_of(sound)};  // so many steps
+  while (!sound.finished()) {
+    sound.step();
+    after.push_back(state_of(sound));
+  }
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::set<int64_t> steps;
+  for (int64_t bad = 0; bad < frames; ++bad) {
+    SCOPED_TRACE(bad);
+    const auto spoilt = std::make_shared<std::atomic<bool>>(false);
+    Trainer t(gpu, c, std::make_unique<tests::SpoiltScan>(tests::small_scan(frames, 64, 1), bad, nan, spoilt), {});
+    *spoilt = true;
+    const std::string said = tests::error_message([&] { t.run([](const Trainer&) {}); });
+    const int64_t step = t.checkpoint().step;
+    steps.insert(step);
+    EXPECT_NE(said.find("loss is not finite in epoch 1, step " + std::to_string(step + 1) + ";"), std::string::npos)
+        << said;
+    EXPECT_TRUE(state_of(t) == after.at(static_cast<size_t>(step)));
+    *spoilt = false;
+    t.run([](const Trainer&) {});
+    EXPECT_TRUE(state_of(t) == after.back()) << "it does not go on from where the bad step began";
+  }
+  EXPECT_EQ(steps, (std::set<int64_t>{0, 1, 2, 3}));
 }
 
 }  // namespace
