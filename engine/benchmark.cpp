@@ -189,14 +189,16 @@ void run_benchmark(const Device& device, const BenchmarkConfig& config, const Ru
     const benchmark::Prepared prepared = c.prepare(bench);
     for (int64_t i = 0; i < config.warm_up; ++i) prepared.run();
     bench.stream.synchronise();
+    const auto calls = static_cast<double>(prepared.calls);
     std::vector<double> seconds, cpu_seconds;
     for (int64_t i = 0; i < config.repeats; ++i) {
       const double cpu_start = benchmark::cpu_seconds_now();
       const auto start = std::chrono::steady_clock::now();
       prepared.run();
       bench.stream.synchronise();
-      seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-      cpu_seconds.push_back(benchmark::cpu_seconds_now() - cpu_start);
+      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+      seconds.push_back(taken.count() / calls);
+      cpu_seconds.push_back((benchmark::cpu_seconds_now() - cpu_start) / calls);
     }
     const char* precision = bench.network.precision == ops::Precision::bf16 ? "bf16" : "fp32";
     line({c.what.name, precision, config.repeats, prepared.patterns, benchmark::median(seconds),

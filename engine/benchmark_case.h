@@ -33,12 +33,13 @@ struct Record {
   void add_parameters(const std::string& group, const UNet& network, std::span<const float> flat);
 };
 
-/// A case ready to run. `run` is what is timed; it owns all that it needs.
+/// A case ready to run. `run` is what is timed; it owns all that it needs. Patterns and cost are of one call.
 struct Prepared {
   std::function<void()> run;
   int64_t patterns = 0;
   ops::Cost cost;
   std::function<void(Record&)> record = {};  ///< before any run(); empty: cannot be recorded
+  int64_t calls = 1;                         ///< in one run(), which share its seconds alike
 };
 
 /// What the cases share: device, settings and random data.
@@ -73,7 +74,7 @@ class Bench {
   /// A scan of random patterns on a raster of 5 px whose groups, where there are groups, are given: `groups` of them.
   io::ScanInfo scan_info(int64_t frames, int64_t groups) const;
   std::vector<float> scan_amplitude(int64_t frames);
-  /// On such a scan in memory, whose groups are one batch.
+  /// On such a scan in memory.
   std::shared_ptr<Trainer> trainer(const io::ScanInfo& info, std::vector<float> amplitude) const;
 
   Device device;

@@ -102,16 +102,35 @@ Prepared unet_backward(Bench& b) {
           }};
 }
 
+// Patches [B,C,N,N] as training hands them over, with the channels of a pixel side by side in memory.
+TensorView<float> channels_of(Tensor<float>& channel_last) {
+  return channel_last.view().permute({0, 3, 1, 2});
+}
+void add_channels(Record& r, Bench& b, const std::string& name, const Tensor<float>& channel_last) {
+  const Shape& s = channel_last.shape();
+  const std::vector<float> host = b.download(channel_last.view());
+  const TensorView<const float> in = TensorView<const float>(host.data(), s).permute({0, 3, 1, 2});
+  std::vector<float> out;
+  out.reserve(host.size());
+  for (int64_t i = 0; i < s[0]; ++i)
+    for (int64_t c = 0; c < s[3]; ++c)
+      for (int64_t y = 0; y < s[1]; ++y)
+        for (int64_t x = 0; x < s[2]; ++x) out.push_back(in(i, c, y, x));
+  r.add(name, {s[0], s[3], s[1], s[2]}, std::move(out));
+}
+
 Prepared physics(Bench& b) {
   struct State {
     std::shared_ptr<Tensor<float>> amplitude, phase, measured, offsets, weight, grad_amplitude, grad_phase;
     std::shared_ptr<Tensor<complex64>> probe;
     std::unique_ptr<ops::Physics> op;
     ops::PhysicsInputs in;
-    ops::PhysicsResult run(Stream& stream) { return op->run(stream, in, grad_amplitude->view(), grad_phase->view()); }
+    ops::PhysicsResult run(Stream& stream) {
+      return op->run(stream, in, channels_of(*grad_amplitude), channels_of(*grad_phase));
+    }
   };
   const int64_t n = b.config.side_px, m = b.members();
-  const Shape patches{b.config.batch, m, n, n};
+  const Shape patches{b.config.batch, n, n, m};
   auto s = std::make_shared<State>();
   s->amplitude = b.floats(patches, 0.2, 1);
   s->phase = b.floats(patches, -1, 1);
@@ -128,9 +147,9 @@ Prepared physics(Bench& b) {
   spec.side = n;
   spec.canvas = m > 1 ? n + 2 * (static_cast<int64_t>(std::ceil(reach)) + 1) : n;
   s->op = std::make_unique<ops::Physics>(b.device, spec);
-  s->in.amplitude = s->amplitude->view();
-  s->in.phase = s->phase->view();
-  s->in.measured = s->measured->view();
+  s->in.amplitude = channels_of(*s->amplitude);
+  s->in.phase = channels_of(*s->phase);
+  s->in.measured = channels_of(*s->measured);
   s->in.offsets_px = s->offsets->view();
   s->in.weight = s->weight->view();
   s->in.probe = s->probe->view();
@@ -138,9 +157,9 @@ Prepared physics(Bench& b) {
   s->in.log_scale = std::log(30.0F);
   return {[&b, s] { s->run(b.stream); }, b.patterns(), ops::Physics::cost(spec),
           [&b, s, spec](Record& r) {
-            add_tensor<float>(r, b, "inputs/amplitude", s->in.amplitude);
-            add_tensor<float>(r, b, "inputs/phase", s->in.phase);
-            add_tensor<float>(r, b, "inputs/measured", s->in.measured);
+            add_channels(r, b, "inputs/amplitude", *s->amplitude);
+            add_channels(r, b, "inputs/phase", *s->phase);
+            add_channels(r, b, "inputs/measured", *s->measured);
             add_tensor<float>(r, b, "inputs/offsets_px", s->in.offsets_px);
             add_tensor<float>(r, b, "inputs/weight", s->in.weight);
             add_tensor<complex64>(r, b, "inputs/probe", s->in.probe);
@@ -148,32 +167,43 @@ Prepared physics(Bench& b) {
             r.add_number("inputs/measured_scale", s->in.measured_scale);
             r.add_number("inputs/log_scale", s->in.log_scale);
             r.add_number("outputs/loss", s->run(b.stream).loss);
-            add_tensor<float>(r, b, "outputs/grad_amplitude", std::as_const(*s->grad_amplitude).view());
-            add_tensor<float>(r, b, "outputs/grad_phase", std::as_const(*s->grad_phase).view());
+            add_channels(r, b, "outputs/grad_amplitude", *s->grad_amplitude);
+            add_channels(r, b, "outputs/grad_phase", *s->grad_phase);
           }};
 }
 
-// Every step takes all groups of the scan, so that the order in which a trainer draws them does not show.
-Prepared train_step(Bench& b) {
-  struct State {
-    io::ScanInfo info;
-    std::vector<float> amplitude;
-    std::shared_ptr<Trainer> trainer;
-  };
-  auto s = std::make_shared<State>();
-  const int64_t frames = b.members() == 1 ? b.config.batch : std::max<int64_t>(16, b.config.batch);
-  s->info = b.scan_info(frames, b.config.batch);
-  s->amplitude = b.scan_amplitude(frames);
-  s->trainer = b.trainer(s->info, s->amplitude);
-  io::Checkpoint start = s->trainer->checkpoint();
+struct Training {
+  io::ScanInfo info;
+  std::vector<float> amplitude;
+  std::shared_ptr<Trainer> trainer;
+};
+void begin_training(Bench& b, Training& s, int64_t steps_per_epoch) {
+  s.trainer.reset();
+  const int64_t groups = steps_per_epoch * b.config.batch;
+  const int64_t frames = b.members() == 1 ? groups : std::max<int64_t>(16, groups);
+  s.info = b.scan_info(frames, groups);
+  s.amplitude = b.scan_amplitude(frames);
+  s.trainer = b.trainer(s.info, s.amplitude);
+  io::Checkpoint start = s.trainer->checkpoint();
   for (io::NamedTensor& w : start.weights) draw_biases(b, w.name, w.data);
-  s->trainer->restore(start);
+  s.trainer->restore(start);
+}
+
+// Timed as training runs. A GPU is given a step, and the next batch sets out for it, while it works on the step before:
+// there a run is an epoch, whose end waits for all its steps. What is recorded is a step on all groups of a scan, so
+// that the order in which a trainer draws them does not show.
+Prepared train_step(Bench& b) {
+  constexpr int64_t steps_per_epoch = 8;
+  const int64_t steps = b.device.kind() == DeviceKind::cpu ? 1 : steps_per_epoch;
+  auto s = std::make_shared<Training>();
+  begin_training(b, *s, steps_per_epoch);
+  s->amplitude = {};  // the trainer has its own
   const UNet& unet = s->trainer->network();
   ops::PhysicsSpec spec;
   spec.batch = b.config.batch;
   spec.members = spec.heads = b.members();
   spec.side = b.config.side_px;
-  spec.canvas = start.canvas;
+  spec.canvas = s->trainer->checkpoint().canvas;
   const int64_t count = unet.parameter_count() + 1;
   ops::Cost cost;
   for (const ops::Cost& part : {network_forward_cost(unet, b.config.batch), network_backward_cost(unet, b.config.batch),
@@ -182,8 +212,12 @@ Prepared train_step(Bench& b) {
     cost.bytes += part.bytes;
   }
   return {
-      [s] { s->trainer->step(); }, b.patterns(), cost,
-      [&b, s, spec](Record& r) {
+      [s, steps] {
+        for (int64_t i = 0; i < steps; ++i) s->trainer->advance();
+      },
+      b.patterns(), cost,
+      [&b, s](Record& r) {
+        begin_training(b, *s, 1);
         const io::Checkpoint before = s->trainer->checkpoint();
         const TrainConfig& t = s->trainer->config();
         std::vector<int64_t> index = s->info.groups;
@@ -199,7 +233,7 @@ Prepared train_step(Bench& b) {
         r.add("inputs/probe", {before.probe.depth, n, n}, before.probe.data);
         r.add("inputs/weight", {n, n},
               merge_weight(s->trainer->network().config(), t.merge_weight, t.merge_border, before.probe));
-        r.add_number("inputs/canvas_px", static_cast<double>(spec.canvas));
+        r.add_number("inputs/canvas_px", static_cast<double>(before.canvas));
         r.add_number("inputs/measured_scale", before.measured_scale);
         r.add_number("inputs/log_scale", before.log_scale);
         r.add_number("inputs/learning_rate", before.learning_rate);
@@ -213,7 +247,8 @@ Prepared train_step(Bench& b) {
           for (float& v : m.data) v /= share;
           r.add("outputs/gradient/" + m.name, m.shape, std::move(m.data));
         }
-      }};
+      },
+      steps};
 }
 
 }  // namespace

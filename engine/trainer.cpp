@@ -580,6 +580,10 @@ double Trainer::step() {
   return impl_->last_loss;
 }
 
+void Trainer::advance() {
+  impl_->advance();
+}
+
 io::Checkpoint Trainer::checkpoint() const {
   impl_->settle();
   TrainConfig config = impl_->config;
