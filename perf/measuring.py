@@ -1,6 +1,7 @@
 """What perf/compare measures with: ptyfuse and its PyTorch peer, one after the other on the same records."""
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -20,6 +21,34 @@ NEAR = {"fp32": {"gradient": 2e-2, "weights": 2e-2, "grad_amplitude": 1e-2, "gra
 
 class Failed(Exception):
     """One line for a person."""
+
+
+def end_on_sigterm():
+    """A SIGTERM ends the script as Ctrl-C does: by an exception, on whose way subprocess.run kills what it waits for."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def positive(text):
+    """A whole number of at least 1: a type for argparse."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+positive.__name__ = "number (1 or more)"    # as argparse names it
+
+
+def check_output(path):
+    """Failed: the file cannot be written. To be asked before long work; an existing file stays as it is."""
+    existed = os.path.exists(path)
+    try:
+        with open(path, "a"):
+            pass
+    except OSError as e:
+        raise Failed(f"{path} cannot be written: {e.strerror}") from e
+    if not existed:
+        os.remove(path)
 
 
 class Ours:
@@ -60,7 +89,11 @@ class Peer:
         self.process = subprocess.Popen(
             [python, PEER, "--serve", "--device", s["device"], "--dtype", s["precision"], "--threads", str(s["threads"]),
              "--compile", compile_modes], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=os.path.join(HERE, "peers"))
-        self.about = self.ask(do="hello")
+        try:
+            self.about = self.ask(do="hello")
+        except BaseException:
+            self.close()
+            raise
 
     def ask(self, **request):
         self.process.stdin.write(json.dumps(request) + "\n")
@@ -74,8 +107,12 @@ class Peer:
         return answer
 
     def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+        """It ends by itself where no request comes any more; in the midst of one it is killed."""
+        try:
+            self.process.communicate(timeout=5)
+        except (subprocess.TimeoutExpired, BrokenPipeError):
+            self.process.kill()
+            self.process.wait()
 
 
 def clocks(device):
@@ -162,7 +199,12 @@ def peak_memory(ours, peer_python, case, folder, say):
     """MiB at most of a process that does nothing but this case, on both sides."""
     s = ours.s
     child = subprocess.Popen(ours.command(case, "--warm-up", 0, "--repeats", 3), stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
+    try:
+        _, status, usage = os.wait4(child.pid, 0)
+    except KeyboardInterrupt:
+        child.kill()
+        child.wait()
+        raise
     if status:
         raise Failed("ptyfuse bench failed")
     rows = [{"case": case, **s, "kind": "memory", "side": "ptyfuse", "peak_mib": usage.ru_maxrss / 1024}]
