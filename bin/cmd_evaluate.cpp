@@ -51,7 +51,7 @@ class EvaluateCommand : public Command {
     add_table(app, std::move(table));
   }
   int run() override {
-    check_outputs({output_, csv_, frc_csv_, picture_}, force_);
+    check_outputs({output_, csv_, frc_csv_, picture_}, force_, {reconstruction_, truth_});
     if (!crop_.empty()) config_.crop = crop_region();
     const io::Reconstruction reconstruction = read_object();
     const io::ComplexImage truth = io::read_complex_image(truth_, "object");

@@ -92,7 +92,7 @@ class ReconstructCommand : public Command {
 
   int run_one() {
     const Job job{scans_.front(), output_, picture_};
-    check_outputs({job.output, job.picture}, force_);
+    check_outputs({job.output, job.picture}, force_, {job.scan, model_});
     const io::Checkpoint model = read_model(model_);
     const Device device = make_device(config_.device_memory_bytes);
     Reconstructor reconstructor(device, model, config_);
@@ -163,14 +163,10 @@ class ReconstructCommand : public Command {
       jobs.push_back({scan, (fs::path(output_) / (stem + ".h5")).string(),
                       picture_.empty() ? "" : (fs::path(picture_) / (stem + ".png")).string()});
     }
-    for (const Job& job : jobs) {
-      for (const std::string& scan : scans_)
-        if (std::error_code error; fs::equivalent(job.output, scan, error))
-          throw UsageError(job.output + ": the result would replace the scan " + scan + "; give -o another folder");
-      for (const std::string& model : {model_, model_ + "/model.h5", model_ + "/best.h5"})
-        if (std::error_code error; fs::equivalent(job.output, model, error))
-          throw UsageError(job.output + ": the result would replace the model " + model + "; give -o another folder");
-    }
+    std::vector<std::string> inputs = scans_;
+    inputs.push_back(model_);
+    for (const Job& job : jobs)
+      for (const std::string& path : {job.output, job.picture}) refuse_replacing(inputs, path);
     for (const Job& job : jobs)
       for (const std::string& path : {job.output, job.picture})
         if (std::error_code error; !path.empty() && fs::is_directory(fs::path(path).parent_path(), error))

@@ -37,7 +37,7 @@ class RefineCommand : public Command {
     add_table(app, refine_options(setup_));
   }
   int run() override {
-    check_outputs({output_, picture_}, force_);
+    check_outputs({output_, picture_}, force_, {scan_, setup_.start, setup_.probe});
     const std::unique_ptr<io::ScanReader> scan = open_scan(scan_, hints_);
     const io::ScanInfo& info = scan->info();
     const Device device = make_device(setup_.device_memory_bytes);
@@ -78,12 +78,14 @@ class RefineCommand : public Command {
 
  private:
   RefineState starting_state(const io::ScanInfo& info, double counts) const {
-    if (setup_.start == "flat") return flat_start(info, choose_probe(setup_.probe, info), counts);
+    if (setup_.start == "flat")
+      return flat_start(info, choose_probe(setup_.probe, info), counts, setup_.sweeps.host_memory_bytes);
     const io::Reconstruction start = io::read_reconstruction(setup_.start);
     const bool take_its_probe = setup_.probe.empty() && !start.probe.empty();
     if (take_its_probe) require_probe(info, start.probe, setup_.start);
     return start_from_object(info, start.object, start.weight, start.origin_px,
-                             take_its_probe ? start.probe : choose_probe(setup_.probe, info), counts);
+                             take_its_probe ? start.probe : choose_probe(setup_.probe, info), counts,
+                             setup_.sweeps.host_memory_bytes);
   }
 
   std::string scan_, output_, picture_;

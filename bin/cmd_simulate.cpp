@@ -23,7 +23,7 @@ class SimulateCommand : public Command {
     add_table(app, simulate_options(config_));
   }
   int run() override {
-    check_outputs({output_}, force_);
+    check_outputs({output_}, force_, {config_.object_file, config_.probe});
     for (const auto& [option, scan] : {std::pair{"patterns", ScanKind::random}, {"step-px", ScanKind::grid}})
       if (was_given(option) && config_.scan != scan)
         make_control().say(std::string("--") + option + " has no effect here: it is of --scan " +

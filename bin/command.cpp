@@ -4,7 +4,9 @@
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <set>
+#include <string_view>
 
 #include "bin/progress.h"
 #include "bin/signals.h"
@@ -28,6 +30,20 @@ void forbid_empty_names(CLI::App& app, const std::set<const CLI::Option*>& setti
 std::string nearest_choice(const Option& option, const std::string& text) {
   if (std::find(option.choices.begin(), option.choices.end(), text) != option.choices.end()) return {};
   return suggestion(text, option.choices);
+}
+
+// K of cuda:K, 0 of cuda; none of auto and cpu.
+std::optional<int> gpu_index(const std::string& device) {
+  if (device == "auto" || device == "cpu") return std::nullopt;
+  if (device == "cuda") return 0;
+  int index = 0;
+  const char* const end = device.data() + device.size();
+  constexpr std::string_view prefix = "cuda:";
+  if (device.starts_with(prefix)) {
+    const auto [rest, error] = std::from_chars(device.data() + prefix.size(), end, index);
+    if (error == std::errc() && rest == end && index >= 0) return index;
+  }
+  throw UsageError("--device: '" + device + "' is not one of auto, cpu, cuda, cuda:K");
 }
 
 }  // namespace
@@ -116,6 +132,7 @@ void Command::apply_options() {
       if (option.must_be_given && option.get().empty())
         throw UsageError("--" + option.name + " " + option.placeholder + " is needed: " + option.help);
   }
+  gpu_index(globals_.device);  // also where nothing is computed
   if (globals_.verbose)
     std::fprintf(stderr, "ptyfuse %s %s\n%s%s", PTYFUSE_VERSION, name(), settings_toml().c_str(),
                  tables_.back().to_toml().c_str());
@@ -128,10 +145,21 @@ void Command::apply_unless_given(const std::vector<std::pair<std::string, std::s
         if (key == option.name && !was_given(key)) option.set(value);
 }
 
-void Command::check_outputs(const std::vector<std::string>& paths, bool force) {
+void Command::refuse_replacing(const std::vector<std::string>& inputs, const std::string& output) {
+  for (const std::string& input : inputs) {
+    const std::string file = io::split_dataset(input).file;
+    for (const std::string& read : {file, file + "/model.h5", file + "/best.h5"})
+      if (std::error_code error; std::filesystem::equivalent(output, read, error))
+        throw UsageError(output + ": the output would replace " + read +
+                         ", which the command reads; give it another name or folder");
+  }
+}
+
+void Command::check_outputs(const std::vector<std::string>& paths, bool force, const std::vector<std::string>& inputs) {
   std::vector<std::filesystem::path> seen;
   for (const std::string& path : paths) {
     if (path.empty()) continue;
+    refuse_replacing(inputs, path);
     io::check_output_path(path, force);
     std::error_code error;
     seen.push_back(std::filesystem::weakly_canonical(std::filesystem::absolute(path), error));
@@ -158,17 +186,7 @@ Device Command::make_device(int64_t memory_limit_bytes) const {
   const auto cuda = [&](int index) {
     return Device::cuda({.index = index, .threads = threads, .memory_limit_bytes = memory_limit_bytes});
   };
-  if (wanted == "cuda") return cuda(0);
-  if (wanted.rfind("cuda:", 0) == 0) {
-    int index = 0;
-    const char* const end = wanted.data() + wanted.size();
-    const auto [rest, error] = std::from_chars(wanted.data() + 5, end, index);
-    if (error != std::errc() || rest != end || index < 0)
-      throw UsageError("--device: '" + wanted + "' is not one of auto, cpu, cuda, cuda:K");
-    return cuda(index);
-  }
-  if (wanted != "auto" && wanted != "cpu")
-    throw UsageError("--device: '" + wanted + "' is not one of auto, cpu, cuda, cuda:K");
+  if (const auto index = gpu_index(wanted)) return cuda(*index);
   std::string why_none;
   if (wanted == "auto") {
     for (const GpuDescription& gpu : list_gpus(why_none)) {

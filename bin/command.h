@@ -42,9 +42,11 @@ class Command {
  protected:
   /// Adds every setting of a table as an option; the table must outlive the command.
   void add_table(CLI::App& app, OptionTable table, const std::string& group = "");
-  /// Before long work starts: none of the outputs that were asked for (empty: not) is in the way, and no two are one.
-  /// FileError, UsageError.
-  static void check_outputs(const std::vector<std::string>& paths, bool force);
+  /// Before long work starts: none of the outputs that were asked for (empty: not) is in the way, no two are one, and
+  /// none would replace what the command reads: `inputs`, FILE[:DATASET] or run folders. FileError, UsageError.
+  static void check_outputs(const std::vector<std::string>& paths, bool force,
+                            const std::vector<std::string>& inputs = {});
+  static void refuse_replacing(const std::vector<std::string>& inputs, const std::string& output);
   /// -o FILE and --force
   void add_output(CLI::App& app, std::string& path, bool& force, const std::string& what);
 

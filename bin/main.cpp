@@ -1,4 +1,7 @@
 // The command line: arguments -> configuration -> engine -> io. No maths here.
+#include <poll.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <new>
 
@@ -43,12 +46,17 @@ std::string unknown_option(const CLI::App& command, const std::string& given) {
   return "The following argument was not expected: " + given + cli::suggestion(bare, names);
 }
 
+bool reader_has_gone() {
+  pollfd out{STDOUT_FILENO, POLLOUT, 0};
+  return ::poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
+}
+
 int run_guarded(cli::Command& command) {
   try {
     command.apply_options();
     const int code = command.run();
-    // What a full disk swallowed is no success.
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+    // What a full disk swallowed is no success; a reader who has gone, as 'head' does, wanted no more.
+    if ((std::fflush(stdout) != 0 || std::ferror(stdout) != 0) && !reader_has_gone())
       return fail("standard output: the result cannot be written", exit_failed);
     return code;
   } catch (const UsageError& e) {
@@ -67,7 +75,7 @@ int run_guarded(cli::Command& command) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  cli::catch_stop_signals();
+  cli::catch_signals();
   CLI::App app("ptyfuse reconstructs objects from ptychographic scans: simulate, train, reconstruct, refine, evaluate.",
                "ptyfuse");
   app.set_version_flag("--version", std::string("ptyfuse ") + PTYFUSE_VERSION);

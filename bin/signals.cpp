@@ -1,6 +1,7 @@
 #include "bin/signals.h"
 
 #include <csignal>
+#include <initializer_list>
 
 namespace ptyfuse::cli {
 namespace {
@@ -13,11 +14,18 @@ extern "C" void on_stop_signal(int signal) {
   std::signal(signal, SIG_DFL);
 }
 
+// What whoever started the program wants ignored (nohup, a shell's background) stays so.
+void catch_unless_ignored(int signal) {
+  if (std::signal(signal, on_stop_signal) == SIG_IGN) std::signal(signal, SIG_IGN);
+}
+
 }  // namespace
 
-void catch_stop_signals() {
-  std::signal(SIGINT, on_stop_signal);
-  std::signal(SIGTERM, on_stop_signal);
+void catch_signals() {
+  for (const int stop : {SIGINT, SIGTERM, SIGHUP}) catch_unless_ignored(stop);
+  // Writing then fails with an error code, and the error goes the way of a full disk.
+  std::signal(SIGXFSZ, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);
 }
 
 bool stop_signal_received() {

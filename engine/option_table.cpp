@@ -78,14 +78,15 @@ int64_t parse_bytes(const std::string& option, const std::string& text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   std::string unit(error == std::errc() ? std::string(end, text.data() + text.size()) : "?");
   unit.erase(std::remove(unit.begin(), unit.end(), ' '), unit.end());
+  for (char& c : unit) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   constexpr std::pair<const char*, double> units[] = {
-      {"", 1},       {"B", 1},      {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40},
-      {"K", 0x1p10}, {"M", 0x1p20}, {"G", 0x1p30},   {"kB", 1e3},     {"MB", 1e6},     {"GB", 1e9}};
+      {"", 1},       {"b", 1},      {"kib", 0x1p10}, {"mib", 0x1p20}, {"gib", 0x1p30}, {"tib", 0x1p40}, {"k", 0x1p10},
+      {"m", 0x1p20}, {"g", 0x1p30}, {"t", 0x1p40},   {"kb", 1e3},     {"mb", 1e6},     {"gb", 1e9},     {"tb", 1e12}};
   for (const auto& [name, factor] : units) {
     if (unit != name) continue;
     const double bytes = number * factor;
     if (!(bytes >= 0 && bytes < 0x1p60)) break;
-    return static_cast<int64_t>(bytes);
+    return static_cast<int64_t>(std::ceil(bytes));  // what is little is not "no limit"
   }
   bad_value(option, text, "a size; write it like 4GiB, 512MiB or 0 for no limit");
 }

@@ -30,6 +30,8 @@ namespace {
 constexpr uint64_t order_stream = 0x726566696e65;
 // 16 GiB: beyond it positions are not in pixels.
 constexpr int64_t largest_canvas_px = int64_t{1} << 31;
+// The start, the object on the device where that is the host, and the result.
+constexpr int64_t canvas_bytes_per_px = 3 * sizeof(complex64);
 constexpr double least_length = 0.1;
 constexpr double whole_until = 0.7;  // of the sweeps
 // Sweeps before the probe moves: a flat object says nothing of it yet.
@@ -443,7 +445,7 @@ struct Canvas {
 };
 
 /// Whole pixels round all patches.
-Canvas canvas_of(const io::ScanInfo& scan) {
+Canvas canvas_of(const io::ScanInfo& scan, int64_t host_memory_bytes) {
   if (scan.positions_px.empty()) refuse("the scan has no positions");
   constexpr int64_t most = std::numeric_limits<int64_t>::max();
   std::array<int64_t, 2> low{most, most}, high{-most, -most};
@@ -455,19 +457,23 @@ Canvas canvas_of(const io::ScanInfo& scan) {
     }
   }
   const Canvas out{low, high[0] - low[0], high[1] - low[1]};
-  if (out.height > largest_canvas_px / out.width)
-    throw Error(ErrorKind::memory, "refine: the positions span " + std::to_string(out.height) + " x " +
-                                       std::to_string(out.width) + " pixels; are positions_px of " + scan.path +
-                                       " in pixels?");
+  if (out.height > largest_canvas_px / out.width ||
+      (host_memory_bytes > 0 && out.height * out.width > host_memory_bytes / canvas_bytes_per_px))
+    throw Error(ErrorKind::memory,
+                fmt::format("refine: the positions span {} x {} pixels, more than fit into --host-memory ({} bytes a "
+                            "pixel): raise it, or check that positions_px of {} are in pixels of the object (units, "
+                            "--order, --origin)",
+                            out.height, out.width, canvas_bytes_per_px, scan.path));
   return out;
 }
 
-RefineState empty_state(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts) {
+RefineState empty_state(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts,
+                        int64_t host_memory_bytes) {
   require_probe(scan, probe, "refine");
   if (!(mean_counts > 0) || !std::isfinite(mean_counts))
     throw Error(ErrorKind::numeric, "refine: the mean counts of a pattern are " + std::to_string(mean_counts) +
                                         ", expected a positive number; choose other --frames");
-  const Canvas canvas = canvas_of(scan);
+  const Canvas canvas = canvas_of(scan, host_memory_bytes);
   RefineState state;
   state.origin_px = canvas.origin_px;
   state.object = {1, canvas.height, canvas.width, {}};
@@ -507,13 +513,14 @@ void check_residual(double residual, int64_t sweep) {
 
 }  // namespace
 
-RefineState flat_start(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts) {
-  return empty_state(scan, probe, mean_counts);
+RefineState flat_start(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts,
+                       int64_t host_memory_bytes) {
+  return empty_state(scan, probe, mean_counts, host_memory_bytes);
 }
 
 RefineState start_from_object(const io::ScanInfo& scan, const io::ComplexImage& object,
                               const std::vector<float>& weight, std::array<int64_t, 2> origin_px,
-                              const io::ComplexImage& probe, double mean_counts) {
+                              const io::ComplexImage& probe, double mean_counts, int64_t host_memory_bytes) {
   if (object.depth != 1 || object.empty())
     refuse("the object to start from has " + std::to_string(object.depth) + " images, expected one");
   if (!weight.empty() && weight.size() != object.data.size())
@@ -521,7 +528,7 @@ RefineState start_from_object(const io::ScanInfo& scan, const io::ComplexImage& 
            std::to_string(weight.size()));
   if (!all_finite(object))
     throw Error(ErrorKind::numeric, "refine: the object to start from is not finite; start from another or from flat");
-  RefineState state = empty_state(scan, probe, mean_counts);
+  RefineState state = empty_state(scan, probe, mean_counts, host_memory_bytes);
 
   const auto weight_at = [&](size_t i) -> double {
     if (!weight.empty()) return weight[i];

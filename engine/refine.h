@@ -36,14 +36,16 @@ struct RefineState {
 };
 
 /// A flat start: amplitude 1 wherever the scan reaches (canvas of whole pixels round all patches), the probe scaled so
-/// that the flat object explains the mean counts.
-RefineState flat_start(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts);
+/// that the flat object explains the mean counts. Error(memory): the canvas does not fit into host_memory_bytes (0: any
+/// does).
+RefineState flat_start(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts,
+                       int64_t host_memory_bytes = 0);
 
 /// A start from any object (a network's, another run's): placed on the scan's canvas; what it does not cover (weight 0)
 /// is its covered part's mean; scaled and the probe with it as flat_start does.
 RefineState start_from_object(const io::ScanInfo& scan, const io::ComplexImage& object,
                               const std::vector<float>& weight, std::array<int64_t, 2> origin_px,
-                              const io::ComplexImage& probe, double mean_counts);
+                              const io::ComplexImage& probe, double mean_counts, int64_t host_memory_bytes = 0);
 
 /// Runs config.sweeps sweeps in place, or leaves the start (and says so) where they would end with a larger R; reads
 /// the scan in pieces within host_memory_bytes. Frames in seeded order, gather form, bitwise repeatable whatever the

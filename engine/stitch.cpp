@@ -24,10 +24,12 @@ int64_t zero_border(std::span<const float> weight, int64_t side) {
 }
 
 [[noreturn]] void refuse_canvas(double height, double width, const std::string& why) {
-  throw Error(ErrorKind::memory,
-              fmt::format("stitching canvas of {:.0f} x {:.0f} pixels needs {:.0f} bytes, {}; positions lie too far "
-                          "apart: check that they are in pixels of the object (units, --order, --origin)",
-                          height, width, height * width * bytes_per_pixel, why));
+  throw Error(
+      ErrorKind::memory,
+      fmt::format("stitching canvas of {:.0f} x {:.0f} pixels needs {:.0f} bytes, {}; raise that limit, or, where "
+                  "positions lie too far apart, check that they are in pixels of the object (units, --order, "
+                  "--origin)",
+                  height, width, height * width * bytes_per_pixel, why));
 }
 
 }  // namespace
@@ -54,7 +56,8 @@ Stitcher::Stitcher(const Device& device, std::span<const std::array<double, 2>> 
   // Beyond 2^53 bytes or whole pixels no double counts exactly, and no machine has the memory.
   constexpr double countable = 9007199254740992.0;
   if (memory_limit_bytes > 0 && height * width * bytes_per_pixel > static_cast<double>(memory_limit_bytes))
-    refuse_canvas(height, width, fmt::format("the limit is {} bytes", memory_limit_bytes));
+    refuse_canvas(height, width,
+                  fmt::format("more than the {} bytes that --host-memory leaves it", memory_limit_bytes));
   if (height * width * bytes_per_pixel > countable || std::max({-low[0], -low[1], high[0], high[1]}) > countable)
     refuse_canvas(height, width, "more than any memory");
   origin_ = {static_cast<int64_t>(low[0]), static_cast<int64_t>(low[1])};

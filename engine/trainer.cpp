@@ -236,13 +236,15 @@ struct Trainer::Impl {
       std::vector<TrainingGraph> all;
       for (const int64_t size : sizes) all.push_back(make_graph(on, size));
     });
-    std::string mend = smaller > 0 ? fmt::format("--batch {} fits", smaller) : "no smaller --batch fits";
-    if (needed)
-      mend +=
-          fmt::format(", and --batch {} with --device-memory {}", config.batch, device.memory_in_use_bytes() + *needed);
+    std::string mend = smaller > 0 ? fmt::format("--batch {} fits", smaller) : "No smaller --batch fits";
+    if (needed) {
+      const int64_t enough = device.memory_in_use_bytes() + *needed;
+      mend += smaller > 0 ? fmt::format(", and --batch {} with --device-memory {}", config.batch, enough)
+                          : fmt::format("; --batch {} needs --device-memory {}", config.batch, enough);
+    }
     if (config.recompute == Toggle::off) mend += "; --recompute auto needs less";
-    throw Error(ErrorKind::memory, fmt::format("training with --batch {}: {}. {}; another batch trains another model",
-                                               config.batch, why, mend));
+    if (smaller > 0) mend += "; another batch trains another model";
+    throw Error(ErrorKind::memory, fmt::format("training with --batch {}: {}. {}", config.batch, why, mend));
   }
 
   // The groups [first, first + batch) of a list.

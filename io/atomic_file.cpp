@@ -19,6 +19,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// With the temporary name's dots, process and random number no file system of ours takes more.
+constexpr size_t longest_name = 255 - 26;
+
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
@@ -73,6 +76,8 @@ void check_output_path(const std::string& path, bool force) {
     throw FileError(path, "is a device, pipe or socket; the name of an ordinary file was expected");
   if (!force && fs::exists(fs::symlink_status(path, error)))
     throw FileError(path, "exists already; pass --force to replace it, or choose another name");
+  if (fs::path(path).filename().string().size() > longest_name)
+    throw FileError(path, fmt::format("the name is longer than {} bytes; choose a shorter one", longest_name));
   const std::string folder = folder_of(path);
   if (!fs::is_directory(folder, error))
     throw FileError(path, "its folder '" + folder + "' does not exist; make it first");

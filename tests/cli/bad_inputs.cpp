@@ -332,6 +332,54 @@ TEST_F(cli_bad_inputs, outputs_that_are_in_the_way_or_cannot_be_written) {
   run_well({"info", "there"});
 }
 
+TEST_F(cli_bad_inputs, no_output_replaces_what_the_command_reads) {
+  sound_scan().write(folder.file("sound.h5"));
+  train("RUN", "1", "sound.h5");
+  run_well({"refine", "sound.h5", "-o", "recon.h5", "--sweeps", "1"});
+  std::filesystem::create_symlink("sound.h5", folder.file("link.h5"));
+  const std::pair<Arguments, std::string> commands[] = {
+      {{"refine", "sound.h5", "-o", "sound.h5"}, "sound.h5"},
+      {{"refine", "sound.h5", "-o", "./sound.h5"}, "sound.h5"},
+      {{"refine", "link.h5", "-o", "sound.h5"}, "link.h5"},
+      {{"refine", "sound.h5", "-o", "r.h5", "--png", "sound.h5"}, "sound.h5"},
+      {{"refine", "sound.h5", "--start", "recon.h5", "-o", "recon.h5"}, "recon.h5"},
+      {{"refine", "sound.h5", "--probe", "recon.h5:probe", "-o", "recon.h5"}, "recon.h5"},
+      {{"reconstruct", "RUN", "sound.h5", "-o", "sound.h5"}, "sound.h5"},
+      {{"reconstruct", "RUN", "sound.h5", "-o", "RUN/model.h5"}, "RUN/model.h5"},
+      {{"reconstruct", "RUN/model.h5", "sound.h5", "-o", "r.h5", "--png", "RUN/model.h5"}, "RUN/model.h5"},
+      {{"evaluate", "recon.h5", "--truth", "sound.h5", "-o", "sound.h5"}, "sound.h5"},
+      {{"evaluate", "recon.h5", "--truth", "sound.h5:object", "-o", "m.json", "--png", "recon.h5"}, "recon.h5"},
+      {{"simulate", "--probe", "sound.h5:probe", "-o", "sound.h5"}, "sound.h5"},
+      {{"convert", "sound.h5", "-o", "sound.h5"}, "sound.h5"}};
+  const std::string sound = text("sound.h5"), model = text("RUN/model.h5"), recon = text("recon.h5");
+  for (const auto& [command, read] : commands)
+    expect_failure(command + Arguments{"--force"}, 2, {": the output would replace " + read});
+  EXPECT_EQ(text("sound.h5"), sound);
+  EXPECT_EQ(text("RUN/model.h5"), model);
+  EXPECT_EQ(text("recon.h5"), recon);
+}
+
+TEST_F(cli_bad_inputs, names_that_are_too_long_are_refused_before_the_work) {
+  sound_scan().write(folder.file("sound.h5"));
+  expect_failure({"refine", "sound.h5", "--sweeps", "1000000", "-o", std::string(230, 'x')}, 1,
+                 {"the name is longer than 229 bytes"});
+}
+
+TEST_F(cli_bad_inputs, a_file_larger_than_the_users_limit_is_an_error_like_a_full_disk) {
+  sound_scan().write(folder.file("sound.h5"));
+  const Arguments limited{"/bin/sh", "-c", "ulimit -f 8; exec \"$@\"", "sh"};
+  expect_failure_under(limited, {"refine", "sound.h5", "--sweeps", "1", "-o", "r.h5"}, 1, {"r.h5: "});
+  expect_failure_under(limited, {"convert", "sound.h5", "-o", "s.npz"}, 1, {"s.npz: "});
+}
+
+TEST_F(cli_bad_inputs, one_position_far_away_takes_no_memory) {
+  ScanFile scan = sound_scan();
+  scan.positions[0] = scan.positions[1] = 3e4;
+  scan.write(folder.file("stray.h5"));
+  expect_failure({"refine", "stray.h5", "-o", "r.h5"}, 1,
+                 {"the positions span", "more than fit into --host-memory", "positions_px of stray.h5"});
+}
+
 TEST_F(cli_bad_inputs, a_scan_that_is_cut_while_it_trains) {
   // Frames of 3 MiB: more than the program may keep, and than HDF5 keeps for itself.
   run_well({"simulate", "-o", "sound.h5", "--size", "192", "--scan", "random", "--patterns", "200"});

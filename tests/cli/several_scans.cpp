@@ -92,12 +92,12 @@ TEST_F(cli_several_scans, what_stands_in_the_way_is_said_before_any_work) {
   expect_failure(two + Arguments{"r.h5"}, 2, {"r.h5: several scans were named", "STEM.h5"});
   expect_failure(two + Arguments{"NEW", "--png", "r.png"}, 2, {"r.png: several scans were named", "STEM.png"});
   expect_failure(two + Arguments{"no/NEW"}, 1, {"no/NEW: its folder 'no' does not exist"});
-  expect_failure(two + Arguments{".", "--force"}, 2, {"./a.h5: the result would replace the scan a.h5"});
+  expect_failure(two + Arguments{".", "--force"}, 2, {"./a.h5: the output would replace a.h5"});
   run_well({"convert", "a.h5", "-o", "more/model.h5"});
   const std::string model = text("RUN/model.h5");
   for (const char* run : {"RUN", "RUN/model.h5"})
     expect_failure({"reconstruct", run, "more/model.h5", "b.h5", "-o", "RUN", "--force"}, 2,
-                   {"RUN/model.h5: the result would replace the model RUN"});
+                   {"RUN/model.h5: the output would replace RUN"});
   EXPECT_EQ(text("RUN/model.h5"), model);
   expect_failure(two + Arguments{"NEW", "--crop", "63"}, 2, {"--crop 63"});
   expect_failure({"reconstruct", "RUN", "a.h5", "-o", "OUT"}, 1, {"OUT: is a folder"});

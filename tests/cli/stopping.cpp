@@ -46,6 +46,34 @@ TEST_F(cli_stopping, training_saves_and_goes_on_bit_for_bit) {
   }
 }
 
+TEST_F(cli_stopping, a_terminal_that_goes_stops_it_like_a_signal_unless_it_was_told_to_stay) {
+  simulate_scan();
+  RunningCommand training = start(Arguments{"train", "scan.h5", "-o", "RUN"} + tiny_training("10"));
+  ASSERT_TRUE(training.wait_for_message("epoch 1/10")) << training.finish().err;
+  training.send(SIGHUP);
+  EXPECT_EQ(training.finish().exit_code, 130);
+  EXPECT_LT(io::read_checkpoint(folder.file("RUN/model.h5")).epoch, 10);
+
+  RunningCommand told(
+      Arguments{"/bin/sh", "-c", "trap '' HUP; exec \"$@\"", "sh", PTYFUSE_BINARY, "train", "scan.h5", "-o", "TOLD"} +
+          tiny_training("10"),
+      folder.path());
+  ASSERT_TRUE(told.wait_for_message("epoch 1/10")) << told.finish().err;
+  told.send(SIGHUP);
+  EXPECT_EQ(told.finish().exit_code, 0);
+  EXPECT_EQ(io::read_checkpoint(folder.file("TOLD/model.h5")).epoch, 10);
+}
+
+TEST_F(cli_stopping, a_reader_that_goes_stops_nothing) {
+  simulate_few();
+  // Both streams go to a program that reads one line; the work goes on to its end.
+  const Arguments starter{"/bin/bash", "-c", "set -o pipefail; \"$@\" 2>&1 | head -1", "bash"};
+  const CommandResult refined =
+      run_under(starter, {"refine", "scan.h5", "-o", "R.h5", "--sweeps", "20", "--threads", "1", "--verbose"});
+  EXPECT_EQ(refined.exit_code, 0) << refined.err;
+  EXPECT_EQ(io::read_reconstruction(folder.file("R.h5")).residual.size(), 21U);
+}
+
 TEST_F(cli_stopping, a_killed_run_goes_on_bit_for_bit) {
   simulate_scan();
   const std::string epochs = "16";

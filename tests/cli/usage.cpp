@@ -84,6 +84,8 @@ TEST_F(cli_usage, wrong_arguments_exit_with_2) {
       {{"train", "scan.h5", "-o", "RUN", "--domain", "photons"}, {"--domain: 'photons' is not one of", "counts"}},
       {{"train", "scan.h5", "-o", "RUN", "--seed", "-1"}, {"--seed: '-1'"}},
       {{"refine", "scan.h5", "-o", "r.h5", "--device", "cuda:one"}, {"--device: 'cuda:one' is not one of auto, cpu"}},
+      {{"devices", "--device", "cuda:abc"}, {"--device: 'cuda:abc' is not one of auto, cpu"}},
+      {{"convert", "scan.h5", "-o", "s.npz", "--device", "cuda:-1"}, {"--device: 'cuda:-1' is not one of auto, cpu"}},
       {{"refine", "scan.h5", "-o", "r.h5", "--device", "gpu"}, {"--device: 'gpu' is not one of auto, cpu, cuda"}},
       {{"refine", "scan.h5", "-o", "r.h5", "--png", "./r.h5"}, {"r.h5: two outputs have this name"}},
       {{"refine", "scan.h5", "-o", "r.h5", "--beta", "2"}, {"--beta: '2' is not between 0 and 1"}},

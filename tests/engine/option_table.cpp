@@ -110,6 +110,9 @@ TEST(option_table, sizes) {
   EXPECT_EQ(parse_bytes("x", "1.5 MiB"), 3 << 19);
   EXPECT_EQ(parse_bytes("x", "0"), 0);
   EXPECT_EQ(parse_bytes("x", "2GB"), 2000000000);
+  EXPECT_EQ(parse_bytes("x", "3 kb"), 3000);
+  EXPECT_EQ(parse_bytes("x", "2t"), int64_t{2} << 40);
+  EXPECT_EQ(parse_bytes("x", "0.4"), 1);  // 0 would be no limit
 }
 
 }  // namespace

@@ -126,9 +126,11 @@ TEST(stitcher, refuses_a_canvas_beyond_memory) {
   const Centres far = {{0, 0}, {1e6, 2e6}};
   const std::vector<float> weight(16, 1);
   const std::string message = error_message([&] { Stitcher(test_device(), far, 4, weight, int64_t{1} << 30); });
-  EXPECT_EQ(message,
-            "stitching canvas of 1000004 x 2000004 pixels needs 24000144000192 bytes, the limit is 1073741824 bytes; "
-            "positions lie too far apart: check that they are in pixels of the object (units, --order, --origin)");
+  EXPECT_EQ(
+      message,
+      "stitching canvas of 1000004 x 2000004 pixels needs 24000144000192 bytes, more than the 1073741824 bytes that "
+      "--host-memory leaves it; raise that limit, or, where positions lie too far apart, check that they are in "
+      "pixels of the object (units, --order, --origin)");
   for (const double reach : {1e12, 1e300}) {
     const Centres farther = {{-reach, 0}, {reach, reach}};
     try {

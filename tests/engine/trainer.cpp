@@ -392,9 +392,9 @@ TEST(trainer, says_which_batch_fits_the_devices_memory) {
   const Device one = limited(0);
   train(one, c);
   const std::string none = tests::error_message([&] { train(limited(one.memory_peak_bytes() - 1), c); });
-  EXPECT_NE(none.find("no smaller --batch fits, and --batch 1 with --device-memory " +
-                      std::to_string(one.memory_peak_bytes())),
-            std::string::npos)
+  EXPECT_NE(
+      none.find("No smaller --batch fits; --batch 1 needs --device-memory " + std::to_string(one.memory_peak_bytes())),
+      std::string::npos)
       << none;
 }
 
