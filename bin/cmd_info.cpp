@@ -191,6 +191,17 @@ ordered_json checkpoint_facts(const io::Checkpoint& c) {
   return facts;
 }
 
+ordered_json benchmark_facts(const std::string& path) {
+  const ordered_json config = io::parse_json(path, io::named_arrays_config(path));
+  if (!config.is_object())
+    throw io::FileError(path, "config", std::string("is a JSON ") + config.type_name() + ", not an object of settings");
+  ordered_json facts;
+  facts["format"] = "";
+  facts.update(config);
+  facts["format"] = "ptyfuse-benchmark";  // whatever the settings say
+  return facts;
+}
+
 bool is_study(const std::string& folder) {
   std::error_code error;
   return std::filesystem::is_regular_file(folder + "/study", error) &&
@@ -203,17 +214,20 @@ ordered_json study_facts(const std::string& folder) {
   constexpr int64_t most_bytes = 1 << 12;
   const std::string name = io::read_whole(folder + "/study", most_bytes);
   facts["study"] = name.substr(0, name.find('\n'));
-  int64_t done = 0, damaged = 0;
+  int64_t done = 0, other = 0, damaged = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder + "/arms")) {
     if (entry.path().extension() != ".json") continue;
     try {
       io::read_arm_result(entry.path());
       ++done;
+    } catch (const io::OtherLayout&) {
+      ++other;
     } catch (const io::FileError&) {
       ++damaged;
     }
   }
   facts["arms_done"] = done;
+  if (other > 0) facts["arms_of_another_version"] = other;
   if (damaged > 0) facts["arms_damaged"] = damaged;
   ordered_json results;
   try {
@@ -272,9 +286,7 @@ class InfoCommand : public Command {
         break;
       }
       case io::FileKind::named_arrays: {
-        ordered_json facts{{"format", "ptyfuse-benchmark"}};
-        facts.update(io::parse_json(file_, io::named_arrays_config(file_)));
-        print_facts(facts, json_);
+        print_facts(benchmark_facts(file_), json_);
         break;
       }
       case io::FileKind::scan_or_other: {

@@ -47,9 +47,11 @@ class StudyCommand : public Command {
     const studies::Study study = studies::make_study(checked_name(), config_);
     const Device device = make_device();
     const studies::RunOutcome outcome = studies::run_study(study, output_, force_, device, make_control());
-    std::printf("%s\n\n%s\n", study.title.c_str(), outcome.report.table.c_str());
-    for (const std::string& note : outcome.report.notes) std::printf("%s\n", note.c_str());
-    std::printf("%s/report.md: %zu of %zu arms\n", output_.c_str(), outcome.arms.size(), study.arms.size());
+    if (!outcome.arms.empty()) {
+      std::printf("%s\n\n%s\n", study.title.c_str(), outcome.report.table.c_str());
+      for (const std::string& note : outcome.report.notes) std::printf("%s\n", note.c_str());
+      std::printf("%s/report.md: %zu of %zu arms\n", output_.c_str(), outcome.arms.size(), study.arms.size());
+    }
     if (outcome.failed.empty()) return 0;
     std::string why;
     for (const auto& [arm, reason] : outcome.failed) why += "\n  " + arm + ": " + reason;

@@ -17,10 +17,11 @@ namespace ptyfuse::cli {
 
 namespace {
 
-// What is no setting of a table names a file or folder, and "" names none.
+// What is declared outside of a table names something, a file or folder mostly, and "" names none.
 void forbid_empty_names(CLI::App& app, const std::set<const CLI::Option*>& settings) {
   for (CLI::Option* option : app.get_options()) {
-    if (settings.contains(option) || option->get_type_name().find_first_of("FD") == std::string::npos) continue;
+    const bool is_flag = option->get_items_expected_max() == 0;
+    if (settings.contains(option) || is_flag) continue;
     option->check(
         CLI::Validator([](std::string& text) { return std::string(text.empty() ? "\"\" is no name" : ""); }, ""));
   }
@@ -52,12 +53,12 @@ void Command::declare_all(CLI::App& app) {
   app.description(std::string(summary()));
   app.footer(lesson());
   declare(app);
-  std::set<const CLI::Option*> settings;
-  for (const auto& [name, given] : given_) settings.insert(given->option);
-  forbid_empty_names(app, settings);
   app.add_option("--config", config_file_, "TOML file with any of these settings; the command line wins")
       ->group("Common")
       ->type_name("FILE");
+  std::set<const CLI::Option*> settings;
+  for (const auto& [name, given] : given_) settings.insert(given->option);
+  forbid_empty_names(app, settings);
   OptionTable common;
   common.text("device", globals_.device, "where to compute", "auto|cpu|cuda|cuda:K");
   common.integer("threads", globals_.threads, "host threads; 0: all", 0, 1024);

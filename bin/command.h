@@ -28,7 +28,8 @@ class Command {
   virtual const char* summary() const = 0;
   /// Explanation and examples, shown below the options by --help.
   virtual const char* lesson() const = 0;
-  /// Positional arguments and what no configuration file may hold (-o, --force, ...), then the tables.
+  /// Positional arguments and what no configuration file may hold (-o, --force, ...), then the tables. Whatever of the
+  /// former takes a value names something: "" is refused.
   virtual void declare(CLI::App& app) = 0;
   virtual int run() = 0;
 

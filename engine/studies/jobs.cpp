@@ -29,6 +29,15 @@ using Clock = std::chrono::steady_clock;
 const std::set<std::string> without_effect = {"scans",     "host-memory", "device-memory", "checkpoint-every",
                                               "recompute", "probe"};
 
+/// A permutation of 64 bits in which every one of them reaches all others: the finaliser of SplitMix64 (Steele, Lea and
+/// Flood 2014) with Stafford's 13th constants. A multiplication alone moves changes upwards only, and one in the
+/// highest bit (the sign of every other float) nowhere.
+uint64_t mixed(uint64_t z) {
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
 io::Reconstruction sweeps(const ArmContext& context, const RefineConfig& config, io::ScanReader& scan,
                           RefineState state) {
   const auto start = Clock::now();
@@ -188,17 +197,18 @@ std::string file_fingerprint(const std::string& file_and_dataset) {
   if (!std::filesystem::is_regular_file(path, error)) throw io::FileError(path, "no such file");
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (!file) throw io::FileError(path, "cannot be opened");
-  // FNV-1a over words of eight bytes, the last one filled up with zeros.
-  uint64_t hash = 0xcbf29ce484222325;
+  // Words of eight bytes, the last one filled up with zeros; their length tells such zeros from stored ones.
+  uint64_t hash = 0, length = 0;
   std::vector<char> piece(1 << 20);
-  for (size_t n = 0; (n = std::fread(piece.data(), 1, piece.size(), file.get())) > 0;) {
+  for (size_t n = 0; (n = std::fread(piece.data(), 1, piece.size(), file.get())) > 0; length += n) {
     std::fill(piece.begin() + static_cast<std::ptrdiff_t>(n), piece.end(), '\0');
     for (size_t i = 0; i < n; i += 8) {
       uint64_t word = 0;
       std::memcpy(&word, piece.data() + i, 8);
-      hash = (hash ^ word) * 0x100000001b3;
+      hash = mixed(hash ^ word);
     }
   }
+  hash = mixed(hash ^ length);
   if (std::ferror(file.get())) throw io::FileError(path, "cannot be read");
   return fmt::format("{:016x}{}", hash, dataset.empty() ? "" : ":" + dataset);
 }

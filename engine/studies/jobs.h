@@ -74,8 +74,9 @@ inline Settings operator+(Settings a, const Settings& b) {
   return a;
 }
 
-/// A number that changes with any byte of the file that FILE[:DATASET] names, and ":DATASET": what an arm's settings
-/// say of a file, whose name alone says nothing. FileError: it cannot be read.
+/// A number of the bytes and the length of the file that FILE[:DATASET] names, and ":DATASET": what an arm's settings
+/// say of a file, whose name alone says nothing. A change within eight bytes always shows, any other but for one in
+/// 2^64. It is against accidents: who wants two files of one number can make them. FileError: it cannot be read.
 std::string file_fingerprint(const std::string& file_and_dataset);
 
 }  // namespace ptyfuse::studies

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/device/error.h"
+
 namespace ptyfuse::studies {
 
 std::string SeedGroup::label(const std::string& name) const {
@@ -52,7 +54,9 @@ std::string SeedGroup::text(const std::string& figure, int decimals) const {
 
 std::vector<SeedGroup> over_seeds(const std::vector<io::ArmResult>& arms, const std::vector<std::string>& labels) {
   std::vector<SeedGroup> out;
-  for (const io::ArmResult& arm : arms)
+  for (const io::ArmResult& arm : arms) {
+    if (arm.rows.empty())
+      throw Error(ErrorKind::shape, "arm " + arm.arm + ": its result has no row, so that no table can hold it");
     for (const io::Row& row : arm.rows) {
       io::Row own;
       for (const std::string& name : labels)
@@ -61,6 +65,7 @@ std::vector<SeedGroup> over_seeds(const std::vector<io::ArmResult>& arms, const 
       if (found == out.end()) found = out.emplace(out.end(), arm.arm, own);
       found->add(row);
     }
+  }
   return out;
 }
 

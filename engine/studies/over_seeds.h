@@ -32,7 +32,7 @@ class SeedGroup {
   std::vector<io::Row> rows_;
 };
 
-/// Groups in the order in which they first come.
+/// Groups in the order in which they first come. Error(shape): an arm has no row.
 std::vector<SeedGroup> over_seeds(const std::vector<io::ArmResult>& arms, const std::vector<std::string>& labels);
 
 /// The mean of a figure in each of the groups that are `chosen`, over x of the group.

@@ -108,6 +108,11 @@ bool read_finished(const std::string& folder, const Study& study, const Arm& arm
   if (!fs::exists(path, error)) return false;
   try {
     out = io::read_arm_result(path);
+    if (out.rows.empty()) throw io::FileError(path, "has no row");
+  } catch (const io::OtherLayout& e) {
+    // Hours of work, perhaps, that the other version can still read.
+    throw io::FileError(path, std::string(e.what()).substr(path.size() + 2) +
+                                  "; go on with that one, choose another folder, or do all arms anew with --force");
   } catch (const io::FileError& e) {
     control.say(std::string(e.what()) + "; the arm is done again");
     return false;
@@ -139,31 +144,54 @@ void clean(const std::string& folder) {
   }
 }
 
-/// Where the arms lie that --force does anew, until all are done.
-std::string former_path(const std::string& folder) {
-  return folder + "/former-arms";
+/// Where the arms lie that --force does anew, until all are done: former-arms, and former-arms-2, ... of forced runs
+/// that did not end.
+std::string former_path(const std::string& folder, int64_t number) {
+  return folder + "/former-arms" + (number > 1 ? fmt::format("-{}", number) : "");
 }
 
-/// Puts the arms aside. Where former ones lie there already, those here are of a forced run that did not end.
-void put_arms_aside(const std::string& folder) {
+bool holds_a_finished_arm(const std::string& arms) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(arms, error))
+    if (entry.path().extension() == ".json") return true;
+  return false;
+}
+
+/// Puts the arms aside where one of them is done; else nothing of them is worth keeping.
+void put_arms_aside(const std::string& folder, const RunControl& control) {
   std::error_code error;
   fs::remove_all(folder + "/data", error);
-  const std::string arms = folder + "/arms", former = former_path(folder);
-  if (fs::exists(former, error))
-    fs::remove_all(arms, error);
-  else if (!fs::is_empty(arms, error))
+  const std::string arms = folder + "/arms";
+  if (holds_a_finished_arm(arms)) {
+    int64_t number = 1;
+    while (fs::exists(fs::symlink_status(former_path(folder, number), error))) ++number;
+    const std::string former = former_path(folder, number);
     fs::rename(arms, former, error);
+    if (!error)
+      control.say(former + ": the arms that were done, until all are done anew; to have them back, rename it to arms");
+  } else {
+    fs::remove_all(arms, error);
+  }
   if (error) throw io::FileError(arms, "cannot be put aside: " + error.message());
   make_folder(arms);
 }
 
-/// Figures of an earlier report that this one does not have.
+/// All that was put aside, once the new arms are complete.
+void remove_former_arms(const std::string& folder) {
+  std::error_code error;
+  for (int64_t number = 1; fs::exists(fs::symlink_status(former_path(folder, number), error)); ++number)
+    fs::remove_all(former_path(folder, number), error);
+}
+
+/// Figures of an earlier report that this one does not have. A results.json may name anything.
 void remove_stale_figures(const std::string& folder, const std::vector<std::string>& former, const StudyReport& now) {
+  std::set<std::string> written;
+  for (const StudyFigure& figure : now.figures) written.insert(figure.file);
+  for (const auto& [name, text] : now.files) written.insert(name);
   for (const std::string& file : former) {
-    const bool kept = std::any_of(now.figures.begin(), now.figures.end(),
-                                  [&](const StudyFigure& figure) { return figure.file == file; });
     std::error_code error;
-    if (!kept) fs::remove(folder + "/" + file, error);
+    const std::string path = folder + "/" + file;
+    if (!written.contains(file) && fs::is_regular_file(fs::symlink_status(path, error))) fs::remove(path, error);
   }
 }
 
@@ -227,7 +255,7 @@ RunOutcome run_study(const Study& study, const std::string& folder, bool force, 
   take_folder(folder, study.name);
   const io::FolderLock lock(folder);
   clean(folder);
-  if (force) put_arms_aside(folder);
+  if (force) put_arms_aside(folder, control);
 
   // All stored results are read before any work, so that what does not fit is said at once.
   std::vector<io::ArmResult> results(study.arms.size());
@@ -253,6 +281,7 @@ RunOutcome run_study(const Study& study, const std::string& folder, bool force, 
     std::string why;
     try {
       const ArmOutcome found = arm.run({device, inner, folder, arm.name});
+      if (found.rows.empty()) throw Error(ErrorKind::shape, "it found nothing that a table could hold");
       results[i] = {.study = study.name,
                     .arm = arm.name,
                     .settings = arm.settings,
@@ -290,7 +319,11 @@ RunOutcome run_study(const Study& study, const std::string& folder, bool force, 
   }
   for (size_t i = 0; i < results.size(); ++i)
     if (done[i]) outcome.arms.push_back(std::move(results[i]));
-  if (!outcome.arms.empty()) outcome.report = study.report(outcome.arms, folder);
+  if (outcome.arms.empty()) {  // a former report, if there is one, says more than an empty one
+    control.say(folder + ": no arm is done, so that no tables and figures are written");
+    return outcome;
+  }
+  outcome.report = study.report(outcome.arms, folder);
   remove_stale_figures(folder, io::figures_of_study(folder + "/results.json"), outcome.report);
   for (const StudyFigure& figure : outcome.report.figures) figure.figure.write_png(folder + "/" + figure.file, true);
   for (const auto& [name, text] : outcome.report.files) io::write_whole_file(folder + "/" + name, text, true);
@@ -298,7 +331,7 @@ RunOutcome run_study(const Study& study, const std::string& folder, bool force, 
   if (outcome.failed.empty()) {
     std::error_code error;
     fs::remove_all(folder + "/data", error);
-    fs::remove_all(former_path(folder), error);
+    remove_former_arms(folder);
   }
   return outcome;
 }

@@ -19,10 +19,11 @@ struct RunOutcome {
 ///   *.png           figures
 /// An arm whose result is there already with equal settings is not done again. An arm that fails is said so and the
 /// others go on: the outcome lists it, and a later call tries it again; so is one whose files are damaged. `force`:
-/// everything is done anew; what was there lies in former-arms/ until all arms are done.
-/// FileError: the folder belongs to another study, holds other files, is in use, or holds an arm made with other
-/// settings (the message names the setting, both values and the ways on). Error(cancelled): asked to stop; finished
-/// arms are kept. UsageError: an arm's settings make no sense.
+/// everything is done anew; what was done lies in former-arms/ until all arms are done (of a forced run that did not
+/// end in former-arms-2/ and so on). Where no arm at all is done, an earlier call's tables and figures stay. FileError:
+/// the folder belongs to another study, holds other files, is in use, or holds an arm of another version's layout or
+/// made with other settings (the message names the setting, both values and the ways on). Error(cancelled): asked to
+/// stop; finished arms are kept. UsageError: an arm's settings make no sense.
 RunOutcome run_study(const Study& study, const std::string& folder, bool force, const Device& device,
                      const RunControl& control);
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "io/named_arrays.h"
 #include "io/reconstruction_file.h"
 #include "io/scan.h"
 #include "tests/cli/cli_test.h"
@@ -172,6 +173,13 @@ TEST_F(cli_workflow, a_benchmarks_record_says_what_it_is) {
   EXPECT_EQ(facts["format"], "ptyfuse-benchmark");
   EXPECT_EQ(facts["case"], "physics");
   EXPECT_EQ(facts["N"], 64);
+  io::write_named_arrays(folder.file("own.h5"), R"({"case": "x", "format": "ptyfuse-scan"})", {}, false);
+  const json own = json::parse(run_well({"info", "own.h5", "--json"}).out);
+  EXPECT_EQ(own, json({{"format", "ptyfuse-benchmark"}, {"case", "x"}}));
+  for (const char* config : {"[1]", "\"text\"", "3", "null"}) {
+    io::write_named_arrays(folder.file("odd.h5"), config, {}, true);
+    expect_failure({"info", "odd.h5"}, 1, {"odd.h5: config: is a JSON", "not an object"});
+  }
 }
 
 TEST_F(cli_workflow, benchmark_lines) {

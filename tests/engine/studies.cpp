@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <complex>
+#include <cstring>
 #include <fstream>
 #include <functional>
 #include <numeric>
@@ -227,6 +229,63 @@ TEST(studies, a_files_fingerprint_follows_its_bytes) {
   write("123456789");
   EXPECT_EQ(file_fingerprint(folder.file("f")), first);
   EXPECT_THROW(file_fingerprint(folder.file("absent")), io::FileError);
+}
+
+TEST(studies, fingerprints_of_files_that_differ_in_signs_or_in_zeros_at_the_end_differ) {
+  const tests::TemporaryFolder folder;
+  const auto of = [&](const std::string& bytes) {
+    std::ofstream(folder.file("f"), std::ios::binary) << bytes;
+    return file_fingerprint(folder.file("f"));
+  };
+  constexpr size_t values = 16;
+  const auto of_values = [&](const std::array<std::complex<float>, values>& object) {
+    std::string bytes(sizeof object, '\0');
+    std::memcpy(bytes.data(), object.data(), sizeof object);
+    return of(bytes);
+  };
+  std::array<std::complex<float>, values> object;
+  for (size_t i = 0; i < values; ++i) object[i] = {0.5f + static_cast<float>(i), 1.5f - static_cast<float>(i % 5)};
+  std::set<std::string> found{of_values(object)};
+  EXPECT_EQ(found.count(of_values(object)), 1U);
+  const auto is_new = [&](const std::string& fingerprint) { return found.insert(fingerprint).second; };
+  // Two values conjugated, negated, or one of each: signs are the highest bits of a word and of its lower half.
+  for (size_t i = 0; i < values; ++i)
+    for (size_t j = i + 1; j < values; ++j)
+      for (const int how : {0, 1, 2}) {
+        auto changed = object;
+        changed[i] = how == 1 ? -changed[i] : std::conj(changed[i]);
+        changed[j] = how == 0 ? std::conj(changed[j]) : -changed[j];
+        EXPECT_TRUE(is_new(of_values(changed))) << i << " " << j << " " << how;
+      }
+  auto conjugated = object;
+  for (auto& value : conjugated) value = std::conj(value);
+  EXPECT_TRUE(is_new(of_values(conjugated)));
+  auto exchanged = object;
+  std::swap(exchanged[3], exchanged[4]);
+  EXPECT_TRUE(is_new(of_values(exchanged)));
+  // Zeros cut from the end, one by one: within a word, a whole one, across the pieces that are read.
+  for (const size_t length : {size_t{0}, size_t{1}, size_t{7}, size_t{8}, size_t{9}, size_t{15}, size_t{16}, size_t{17},
+                              (size_t{1} << 20) - 1, size_t{1} << 20, (size_t{1} << 20) + 1})
+    EXPECT_TRUE(is_new(of(std::string(length, '\0')))) << length;
+}
+
+TEST(studies, an_arm_without_a_row_has_no_place_in_a_table) {
+  io::ArmResult full, empty;
+  full.arm = "full";
+  full.rows = {{{"model", std::string("x")}}};
+  empty.arm = "empty";
+  try {
+    over_seeds({full, empty}, {"model"});
+    ADD_FAILURE() << "was taken";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("arm empty: its result has no row"), std::string::npos) << e.what();
+  }
+  StudyConfig config;
+  const tests::TemporaryFolder folder;
+  std::ofstream(folder.file("x")) << "x";
+  config.truth = folder.file("x");
+  config.inputs = {folder.file("x")};
+  EXPECT_THROW(make_study("compare", config).report({empty}, folder.path()), Error);
 }
 
 TEST(studies, rows_of_several_seeds_become_mean_and_spread) {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "io/file_error.h"
@@ -160,11 +161,124 @@ TEST_F(study_runner, forced_arms_replace_the_former_ones_once_all_are_done) {
     EXPECT_EQ(text(folder.file("DIR/former-arms/c.txt")), "c");
     EXPECT_FALSE(std::filesystem::exists(folder.file("DIR/arms/c.txt")));
     EXPECT_TRUE(std::filesystem::exists(folder.file("DIR/figure.png")));
+    EXPECT_EQ(std::filesystem::exists(folder.file("DIR/former-arms-2")), times == 1);
   }
-  run(after);  // goes on with the forced one
+  EXPECT_EQ(text(folder.file("DIR/former-arms-2/a.txt")), "a");  // of the first forced run
+  run(after);                                                    // goes on with the second one
   EXPECT_EQ(after.done, (Names{"b", "c"}));
   EXPECT_FALSE(std::filesystem::exists(folder.file("DIR/former-arms")));
+  EXPECT_FALSE(std::filesystem::exists(folder.file("DIR/former-arms-2")));
   EXPECT_NE(text(folder.file("DIR/results.csv")).find("2a"), std::string::npos);
+}
+
+TEST_F(study_runner, former_arms_that_are_renamed_give_the_former_report) {
+  Counted before, stopped, restored;
+  run(before);
+  const std::string table = text(folder.file("DIR/results.csv"));
+  RunControl control;
+  control.cancelled = [&] { return stopped.done.size() == 2; };
+  std::string said;
+  control.notice = [&](const std::string& line) { said += line + "\n"; };
+  stopped.setting = "2";
+  EXPECT_THROW(run(stopped, true, control), Error);
+  EXPECT_NE(said.find("DIR/former-arms: the arms that were done"), std::string::npos) << said;
+  std::filesystem::remove_all(folder.file("DIR/arms"));
+  std::filesystem::rename(folder.file("DIR/former-arms"), folder.file("DIR/arms"));
+  std::filesystem::remove(folder.file("DIR/results.csv"));
+  run(restored);
+  EXPECT_EQ(restored.done, Names());
+  EXPECT_EQ(text(folder.file("DIR/results.csv")), table);
+}
+
+TEST_F(study_runner, forced_without_a_finished_arm_puts_nothing_aside) {
+  Counted before, stopped, after;
+  run(before);
+  for (const auto& entry : std::filesystem::directory_iterator(folder.file("DIR/arms")))
+    if (entry.path().extension() == ".json") std::filesystem::remove(entry.path());
+  run(after, true);
+  EXPECT_EQ(after.done.size(), 3U);
+  RunControl control;
+  control.cancelled = [] { return true; };
+  for (int times = 0; times < 2; ++times) EXPECT_THROW(run(stopped, true, control), Error);
+  EXPECT_EQ(text(folder.file("DIR/former-arms/c.txt")), "c");
+  EXPECT_FALSE(std::filesystem::exists(folder.file("DIR/former-arms-2")));
+}
+
+TEST_F(study_runner, a_former_report_stays_where_every_arm_fails) {
+  Counted before;
+  run(before);
+  std::map<std::string, std::string> files;
+  for (const char* name : {"results.csv", "results.json", "report.md", "figure.png", "more.csv"})
+    files[name] = text(folder.file(std::string("DIR/") + name));
+  Study study = before.study();
+  for (Arm& arm : study.arms)
+    arm.run = [](const ArmContext&) -> ArmOutcome { throw Error(ErrorKind::memory, "no memory is left"); };
+  std::string said;
+  RunControl control;
+  control.notice = [&](const std::string& line) { said += line + "\n"; };
+  const RunOutcome outcome = run_study(study, folder.file("DIR"), true, tests::test_device(), control);
+  EXPECT_EQ(outcome.failed.size(), 3U);
+  EXPECT_TRUE(outcome.arms.empty());
+  EXPECT_NE(said.find("no arm is done"), std::string::npos) << said;
+  for (const auto& [name, content] : files) EXPECT_EQ(text(folder.file("DIR/" + name)), content) << name;
+  EXPECT_TRUE(std::filesystem::exists(folder.file("DIR/former-arms/a.json")));
+}
+
+TEST_F(study_runner, an_arm_of_another_versions_layout_is_refused_and_kept) {
+  Counted before, again;
+  run(before);
+  const std::string path = folder.file("DIR/arms/b.json");
+  std::string stored = text(path);
+  const std::string layout = "\"format_version\": ";
+  stored.replace(stored.find(layout) + layout.size(), 1, "2");
+  std::ofstream(path) << stored;
+  const std::string message = message_of([&] { run(again); });
+  for (const char* part : {"arms/b.json: was written by another version", "layout 2", "another folder", "--force"})
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  EXPECT_EQ(again.done, Names());
+  EXPECT_EQ(text(path), stored);
+  run(again, true);
+  EXPECT_EQ(again.done.size(), 3U);
+}
+
+TEST_F(study_runner, an_arm_without_a_row_is_no_result) {
+  Counted counted;
+  Study study = counted.study();
+  study.arms[1].run = [](const ArmContext&) -> ArmOutcome { return {}; };
+  const RunOutcome outcome = run_study(study, folder.file("DIR"), false, tests::test_device(), {});
+  ASSERT_EQ(outcome.failed.size(), 1U);
+  EXPECT_NE(outcome.failed[0].second.find("nothing that a table could hold"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(folder.file("DIR/arms/b.json")));
+  // A file of such an arm, whose digest is right.
+  io::ArmResult empty = io::read_arm_result(folder.file("DIR/arms/a.json"));
+  empty.rows.clear();
+  io::write_arm_result(folder.file("DIR/arms/a.json"), empty);
+  counted.done.clear();
+  std::string said;
+  RunControl control;
+  control.notice = [&](const std::string& line) { said += line + "\n"; };
+  run(counted, false, control);
+  EXPECT_EQ(counted.done, (Names{"a", "b"}));
+  EXPECT_NE(said.find("arms/a.json: has no row; the arm is done again"), std::string::npos) << said;
+}
+
+TEST_F(study_runner, only_pictures_that_are_files_go_with_an_earlier_report) {
+  Counted counted;
+  run(counted);
+  std::filesystem::create_directory(folder.file("DIR/folder.png"));
+  std::ofstream(folder.file("mine.png")) << "mine";
+  std::filesystem::create_symlink(folder.file("mine.png"), folder.file("DIR/link.png"));
+  std::ofstream(folder.file("DIR/old.png")) << "old";
+  std::ofstream(folder.file("DIR/notes.txt")) << "mine";
+  std::ofstream(folder.file("DIR/.png")) << "mine";
+  std::ofstream(folder.file("DIR/results.json")) << R"({"figures": ["study", "report.md", "results.csv", "more.csv",
+      "notes.txt", "folder.png", "link.png", "old.png", "figure.png", ".png", "arms", "..", "", "../mine.png", 5]})";
+  run(counted);
+  for (const char* kept : {"study", "report.md", "results.csv", "more.csv", "notes.txt", "folder.png", "link.png",
+                           "figure.png", ".png", "arms", "../mine.png"})
+    EXPECT_TRUE(std::filesystem::exists(folder.file(std::string("DIR/") + kept))) << kept;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("DIR/old.png")));
+  EXPECT_EQ(text(folder.file("DIR/study")), "counted\n");
 }
 
 TEST_F(study_runner, a_figure_that_a_report_no_longer_has_goes) {

@@ -70,6 +70,13 @@ TEST_P(Corpus, inputs_changed_at_random_are_read_or_refused_in_words) {
   }
 }
 
+TEST(CorpusOfArms, whole_is_accepted_and_odd_ones_are_refused) {
+  std::vector<std::string> accepted;
+  for (const fs::path& path : corpus_of("arm"))
+    if (read_as_arm(bytes_of(path))) accepted.push_back(path.filename().string());
+  EXPECT_EQ(accepted, (std::vector<std::string>{"no_rows", "whole"}));
+}
+
 std::string name_of(const testing::TestParamInfo<Target>& info) {
   return info.param.name;
 }

@@ -52,6 +52,10 @@ bool accepts(const std::function<void()>& body);
 /// std::logic_error unless `holds`.
 void promise(bool holds, const char* what);
 
+/// Reads as an arm's result, as it is and, where it is a JSON object, with the layout's number and the digest put
+/// right; true where the latter was accepted.
+bool read_as_arm(Input input);
+
 /// Opens as a scan, with and without hints, and reads frames; as a complex image.
 void read_as_scan(const std::string& path);
 void read_as_image(const std::string& path);

@@ -1,6 +1,7 @@
 // Tables and the files of studies.
 #include "io/study_files.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -10,6 +11,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "io/crc32.h"
 #include "io/file_error.h"
 #include "io/file_kind.h"
 #include "io/json_text.h"
@@ -100,7 +102,8 @@ TEST(study_files, a_result_that_was_edited_is_found) {
 TEST(study_files, a_damaged_result_is_named) {
   const TemporaryFolder folder;
   for (const char* content : {"", "{", "[]", "{\"format\": \"other\"}", "{\"format\": \"ptyfuse-study-arm\"}",
-                              "{\"format\": \"ptyfuse-study-arm\", \"format_version\": 2}"}) {
+                              "{\"format\": \"ptyfuse-study-arm\", \"format_version\": 3}",
+                              "{\"format\": \"ptyfuse-study-arm\", \"format_version\": 1e300}"}) {
     SCOPED_TRACE(content);
     std::ofstream(folder.file("a.json")) << content;
     try {
@@ -112,13 +115,103 @@ TEST(study_files, a_damaged_result_is_named) {
   }
 }
 
+TEST(study_files, a_layout_that_is_none_is_refused_though_its_digest_is_right) {
+  using Json = nlohmann::ordered_json;
+  const TemporaryFolder folder;
+  io::write_arm_result(folder.file("a.json"), some_result());
+  const Json whole = io::read_json(folder.file("a.json"));
+  const auto message_of = [&](Json changed) -> std::string {
+    changed.erase("digest");
+    const std::string digested = changed.dump();
+    changed["digest"] = fmt::format("{:08x}", io::crc32(digested.data(), digested.size()));
+    std::ofstream(folder.file("b.json")) << changed;
+    try {
+      io::read_arm_result(folder.file("b.json"));
+    } catch (const io::FileError& e) {
+      return e.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(message_of(whole), "");
+  const struct {
+    std::function<void(Json&)> edit;
+    const char* said;
+  } cases[] = {
+      {[](Json& j) { j["rows"] = 5; }, "rows: is a JSON number, not an array"},
+      {[](Json& j) { j["rows"] = "none"; }, "rows: is a JSON string, not an array"},
+      {[](Json& j) {
+         j["rows"] = Json::object({{"a", {{"ssim", 1}}}});
+       },
+       "rows: is a JSON object, not an array"},
+      {[](Json& j) { j["rows"] = nullptr; }, "rows: is a JSON null, not an array"},
+      {[](Json& j) {
+         j["rows"][1] = {1, 2};
+       },
+       "rows: hold a JSON array"},
+      {[](Json& j) { j["rows"][0] = "x"; }, "rows: hold a JSON string"},
+      {[](Json& j) { j["rows"][0]["ssim"] = {1}; }, "ssim: is a JSON array, not a number, a text or null"},
+      {[](Json& j) { j["rows"][0]["ssim"] = true; }, "ssim: is a JSON boolean, not a number, a text or null"},
+      {[](Json& j) { j["curves"] = Json::array(); }, "curves: is a JSON array, not an object"},
+      {[](Json& j) { j["curves"]["frc"] = "none"; }, "frc: is a JSON string, not an array"},
+      {[](Json& j) {
+         j["curves"]["frc"] = Json::object({{"a", 1}});
+       },
+       "frc: is a JSON object, not an array"},
+      {[](Json& j) { j["curves"]["frc"][0] = "1"; }, "frc: holds a JSON string, not numbers"},
+      {[](Json& j) { j["products"] = Json::array(); }, "products: is a JSON array, not an object"},
+      {[](Json& j) { j["products"] = nullptr; }, "products: is a JSON null, not an object"},
+      {[](Json& j) { j["products"]["a.npz"] = 5; }, "damaged"},
+      {[](Json& j) { j["products"]["../a.npz"] = "00"; }, "lies elsewhere"},
+      {[](Json& j) { j["settings"] = Json::array({"a"}); }, "settings: is a JSON array, not an object"},
+      {[](Json& j) { j["seconds"] = "long"; }, "damaged"},
+      {[](Json& j) { j.erase("curves"); }, "damaged"},
+  };
+  for (const auto& c : cases) {
+    Json changed = whole;
+    c.edit(changed);
+    const std::string message = message_of(changed);
+    EXPECT_NE(message.find("b.json: "), std::string::npos) << changed;
+    EXPECT_NE(message.find(c.said), std::string::npos) << message << "\n" << changed;
+  }
+}
+
+TEST(study_files, a_whole_result_of_another_layout_is_told_from_a_damaged_one) {
+  const TemporaryFolder folder;
+  std::ofstream(folder.file("a.json")) << R"({"format": "ptyfuse-study-arm", "format_version": 2})";
+  EXPECT_THROW(io::read_arm_result(folder.file("a.json")), io::OtherLayout);
+  for (const char* damaged : {R"({"format": "ptyfuse-study-arm", "format_version": 3})",
+                              R"({"format": "ptyfuse-study-arm", "format_version": "2"})"}) {
+    std::ofstream(folder.file("a.json")) << damaged;
+    try {
+      io::read_arm_result(folder.file("a.json"));
+      ADD_FAILURE() << "was read";
+    } catch (const io::OtherLayout& e) {
+      ADD_FAILURE() << e.what();
+    } catch (const io::FileError&) {
+    }
+  }
+}
+
+TEST(study_files, the_figures_of_a_study_are_plain_names_of_pictures) {
+  const TemporaryFolder folder;
+  const auto figures = [&](const char* content) {
+    std::ofstream(folder.file("results.json")) << content;
+    return io::figures_of_study(folder.file("results.json"));
+  };
+  EXPECT_EQ(
+      figures(R"({"figures": ["a.png", "study", "report.md", "../b.png", "/c.png", ".png", "", 5, null, "d.png"]})"),
+      (std::vector<std::string>{"a.png", "d.png"}));
+  EXPECT_TRUE(figures(R"({"figures": "a.png"})").empty());
+  EXPECT_TRUE(figures(R"(["a.png"])").empty());
+}
+
 TEST(study_files, json_nested_without_end_is_refused) {
   const TemporaryFolder folder;
   const auto nested = [](size_t deep) { return std::string(deep, '[') + std::string(deep, ']'); };
   for (const size_t deep : {size_t{65}, size_t{200000}}) {
     EXPECT_THROW(io::parse_json("x.json", nested(deep)), io::FileError);
     std::ofstream(folder.file("a.json"))
-        << R"({"format": "ptyfuse-study-arm", "format_version": 2, "digest": "", "x": )" << nested(deep) << "}";
+        << R"({"format": "ptyfuse-study-arm", "format_version": 3, "digest": "", "x": )" << nested(deep) << "}";
     EXPECT_THROW(io::read_arm_result(folder.file("a.json")), io::FileError);
     EXPECT_TRUE(io::figures_of_study(folder.file("a.json")).empty());
   }
