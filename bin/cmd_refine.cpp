@@ -3,6 +3,7 @@
 
 #include "bin/command.h"
 #include "bin/scan_hints.h"
+#include "engine/frame_positions.h"
 #include "engine/frame_range.h"
 #include "engine/pictures.h"
 #include "engine/probe.h"
@@ -16,17 +17,19 @@ class RefineCommand : public Command {
  public:
   const char* name() const override { return "refine"; }
   const char* summary() const override {
-    return "Reconstruct or refine an object iteratively (batched rPIE), and its probe if asked.";
+    return "Reconstruct or refine an object iteratively (batched rPIE), and its probe and positions if asked.";
   }
   const char* lesson() const override {
     return "Each sweep visits every frame once. R is the share of the measured amplitude that is not explained yet:\n"
            "of each sweep's frames as it met them, and after the last. Steps shorten over the sweeps asked for. Where\n"
            "R would end larger than it began, the start stays.\n"
            "Dense scans with a good probe need 2 to 5 sweeps; with --update-probe a poor probe is mended in about "
-           "20. Ctrl-C stops and writes the object so far.\n\n"
+           "20. With --update-positions frames move from the third sweep on, by at most a quarter of their side; a\n"
+           "start whose positions were moved keeps them. Ctrl-C stops and writes the object so far.\n\n"
            "Examples:\n"
            "  ptyfuse refine SCAN.h5 -o R.h5 --sweeps 5 --png R.png   # from a flat object\n"
            "  ptyfuse refine SCAN.h5 -o P.h5 --update-probe   # find the probe too: P.h5:probe\n"
+           "  ptyfuse refine SCAN.h5 -o Q.h5 --update-positions   # where the stage was not: Q.h5:positions_px\n"
            "  ptyfuse refine SCAN.h5 -o R.h5 --start RECON.h5 --sweeps 2   # polish a reconstruction\n";
   }
   void declare(CLI::App& app) override {
@@ -55,8 +58,11 @@ class RefineCommand : public Command {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
     io::Reconstruction result;
-    for (const int64_t f : parse_frame_range(setup_.sweeps.frames, info.frames))
-      result.positions_px.push_back(info.positions_px[static_cast<size_t>(f)]);
+    result.positions_px = state.positions_px;
+    result.positions_corrected = !state.positions_px.empty();
+    if (!result.positions_corrected)
+      for (const int64_t f : parse_frame_range(setup_.sweeps.frames, info.frames))
+        result.positions_px.push_back(info.positions_px[static_cast<size_t>(f)]);
     place_refined(state, result);
     result.pixel_size_m = info.pixel_size_m;
     result.pattern_count = static_cast<int64_t>(result.positions_px.size());
@@ -78,14 +84,19 @@ class RefineCommand : public Command {
 
  private:
   RefineState starting_state(const io::ScanInfo& info, double counts) const {
+    const int64_t host = setup_.sweeps.host_memory_bytes, room_px = position_room_px(info.side_px);
     if (setup_.start == "flat")
-      return flat_start(info, choose_probe(setup_.probe, info), counts, setup_.sweeps.host_memory_bytes);
+      return flat_start(info, choose_probe(setup_.probe, info), counts, host,
+                        setup_.sweeps.update_positions ? room_px : 0);
     const io::Reconstruction start = io::read_reconstruction(setup_.start);
+    const bool moves = setup_.sweeps.update_positions || start.positions_corrected;
     const bool take_its_probe = setup_.probe.empty() && !start.probe.empty();
     if (take_its_probe) require_probe(info, start.probe, setup_.start);
-    return start_from_object(info, start.object, start.weight, start.origin_px,
-                             take_its_probe ? start.probe : choose_probe(setup_.probe, info), counts,
-                             setup_.sweeps.host_memory_bytes);
+    RefineState state = start_from_object(info, start.object, start.weight, start.origin_px,
+                                          take_its_probe ? start.probe : choose_probe(setup_.probe, info), counts, host,
+                                          moves ? room_px : 0);
+    if (start.positions_corrected) state.positions_px = start.positions_px;
+    return state;
   }
 
   std::string scan_, output_, picture_;

@@ -13,6 +13,7 @@
 #include <span>
 
 #include "engine/device_memory.h"
+#include "engine/frame_positions.h"
 #include "engine/frame_range.h"
 #include "engine/loader.h"
 #include "engine/patch_corner.h"
@@ -22,6 +23,7 @@
 #include "kernels/device/buffer.h"
 #include "kernels/device/free_memory.h"
 #include "kernels/ops/rpie.h"
+#include "kernels/ops/rpie_positions.h"
 #include "kernels/ops/rpie_waves.h"
 
 namespace ptyfuse {
@@ -36,6 +38,13 @@ constexpr double least_length = 0.1;
 constexpr double whole_until = 0.7;  // of the sweeps
 // Sweeps before the probe moves: a flat object says nothing of it yet.
 constexpr int64_t probe_begins = 1;
+// Sweeps before positions move: there must be an object to find them on.
+constexpr int64_t positions_begin = 2;
+constexpr double positions_exact_from = 0.5;  // of the sweeps
+// First-order movements fall short: the measured waves are given the model's phases, so about half of what is missing
+// goes unseen.
+constexpr double position_scale = 2;
+constexpr double longest_position_step_px = 0.5;  // of a sweep
 
 /// How long the steps are. A batch knows its own frames only, and a whole step takes over their noise: for most of the
 /// sweeps steps are whole and go far, then their lengths fall along half a cosine and average over many batches. They
@@ -89,6 +98,7 @@ struct Need {
   bool masked = false;
   bool updates = false;     // the object
   bool probe_step = false;  // and the probe
+  bool positions = false;   // and the frames
 };
 
 /// Everything on the device that sweeps need, for `part` frames of a batch at a time.
@@ -110,6 +120,7 @@ struct Memory {
       gradient = Tensor<complex64>(device, waves.shape(), "refine probe gradients");
       step = Tensor<complex64>(device, probe.shape(), "refine probe step");
     }
+    if (need.positions) position_steps = Tensor<double>(device, {need.frames, 2}, "refine position steps");
     if (part == need.batch || !need.updates) return;
     numerator = Tensor<complex64>(device, object.shape(), "refine object step");
     power = Tensor<float>(device, object.shape(), "refine illumination");
@@ -123,7 +134,8 @@ struct Memory {
   Tensor<float> amplitude;
   Tensor<int64_t> corner, probe_index;  // of the whole batch
   Tensor<float> shift;
-  Tensor<double> sums;  // of all frames, in the order of a walk
+  Tensor<double> sums;            // of all frames, in the order of a walk
+  Tensor<double> position_steps;  // likewise
   Tensor<uint8_t> mask;
   Tensor<complex64> gradient, step;
   // of a batch in parts
@@ -169,8 +181,8 @@ class Refinement {
         batch_(std::min<int64_t>(config.batch, static_cast<int64_t>(frames_.size()))),
         loader_(std::make_unique<Borrowed>(scan), frames_, {.host_memory_bytes = config.host_memory_bytes}),
         random_(config.seed, order_stream),
-        step_length_(config.sweeps, batches()) {
-    place_frames(state);
+        step_length_(config.sweeps, batches()),
+        positions_(place_frames(state)) {
     m_ = take_memory(device, {.height = state.object.height,
                               .width = state.object.width,
                               .modes = modes_,
@@ -179,13 +191,14 @@ class Refinement {
                               .frames = static_cast<int64_t>(frames_.size()),
                               .masked = !info_.mask.empty(),
                               .updates = config.sweeps > 0,
-                              .probe_step = config.update_probe && config.sweeps > probe_begins});
+                              .probe_step = config.update_probe && config.sweeps > probe_begins,
+                              .positions = config.update_positions && config.sweeps > positions_begin});
     upload(m_->object, state.object);
     upload(m_->probe, probe);
     if (!info_.mask.empty())
       copy_to_device(stream_, m_->mask.view(), info_.mask.data(), static_cast<int64_t>(info_.mask.size()));
     transform_probe();
-    if (config.sweeps > 0 && !config.update_probe && cache_fits(device)) fill_cache();
+    if (config.sweeps > 0 && !config.update_probe && !config.update_positions && cache_fits(device)) fill_cache();
   }
 
   int64_t batch() const { return batch_; }
@@ -217,22 +230,28 @@ class Refinement {
     bool going = true;
     int64_t batch = 0;
     measured_ = 0;
-    walk(random_.permutation(static_cast<int64_t>(frames_.size())), [&](std::span<const int64_t> places) {
+    const std::vector<int64_t> order = random_.permutation(static_cast<int64_t>(frames_.size()));
+    const std::optional<ops::PositionGradient> move = position_gradient(sweep);
+    walk(order, [&](std::span<const int64_t> places) {
       going = going && !control.stop_requested();
       if (!going) return;
       length_ = step_length_(sweep * batches() + batch);
-      improve(places, config_.update_probe && sweep >= probe_begins);
+      improve(places, config_.update_probe && sweep >= probe_begins, move);
       ++batch;
     });
-    if (going) return {Extent::whole, measured_residual()};
-    return {batch > 0 ? Extent::part : Extent::none};
+    if (!going) return {batch > 0 ? Extent::part : Extent::none};
+    if (move) move_frames(order);
+    return {Extent::whole, measured_residual()};
   }
 
   void download(RefineState& state) {
     copy_to_host<complex64>(stream_, state.object.data.data(), m_->object.view(), m_->object.elements());
     state.probe = {modes_, side_, side_, std::vector<complex64>(static_cast<size_t>(m_->probe.elements()))};
     copy_to_host<complex64>(stream_, state.probe.data.data(), m_->probe.view(), m_->probe.elements());
+    if (config_.update_positions) state.positions_px = positions_.positions_px();
   }
+
+  FramePositions::Moved moved() const { return positions_.moved(); }
 
  private:
   // The cache saves time only: it takes what memory the rest leaves, but for a tenth, which operations need for a
@@ -268,19 +287,33 @@ class Refinement {
     copy_to_device(stream_, to.view(), from.data.data(), static_cast<int64_t>(from.data.size()));
   }
 
-  void place_frames(const RefineState& state) {
-    for (int64_t f : frames_) {
-      PatchCorner corner = patch_corner(info_.positions_px[static_cast<size_t>(f)], side_);
-      for (size_t axis = 0; axis < 2; ++axis) {
-        const int64_t extent = axis == 0 ? state.object.height : state.object.width;
-        corner.whole[axis] -= state.origin_px[axis];
-        if (corner.whole[axis] < 0 || corner.whole[axis] + side_ > extent)
-          refuse("frame " + std::to_string(f) + " lies outside the object of " + std::to_string(state.object.height) +
-                 " x " + std::to_string(state.object.width) + " at [" + std::to_string(state.origin_px[0]) + ", " +
-                 std::to_string(state.origin_px[1]) + "]; place the object with start_from_object");
-      }
-      corners_.push_back(corner);
-    }
+  FramePositions place_frames(const RefineState& state) const {
+    std::vector<std::array<double, 2>> scan_px;
+    for (const int64_t f : frames_) scan_px.push_back(info_.positions_px[static_cast<size_t>(f)]);
+    FramePositions out(scan_px, state.positions_px.empty() ? scan_px : state.positions_px, side_,
+                       {state.origin_px, {state.object.height, state.object.width}});
+    for (size_t n = 0; n < frames_.size(); ++n)
+      if (out.outside(n))
+        refuse("frame " + std::to_string(frames_[n]) + " lies outside the object of " +
+               std::to_string(state.object.height) + " x " + std::to_string(state.object.width) + " at [" +
+               std::to_string(state.origin_px[0]) + ", " + std::to_string(state.origin_px[1]) +
+               "]; place the object with start_from_object");
+    return out;
+  }
+
+  /// How sweep number `sweep` finds the frames' movements; none where they stay.
+  std::optional<ops::PositionGradient> position_gradient(int64_t sweep) const {
+    if (m_->position_steps.data() == nullptr || sweep < positions_begin) return std::nullopt;
+    const bool early = static_cast<double>(sweep) < positions_exact_from * static_cast<double>(config_.sweeps);
+    return early ? ops::PositionGradient::wide : ops::PositionGradient::exact;
+  }
+
+  /// By what the sweep, which visited them in this order, found.
+  void move_frames(const std::vector<int64_t>& order) {
+    std::vector<std::array<double, 2>> found(order.size()), steps(order.size());
+    copy_to_host<double>(stream_, found.data()->data(), m_->position_steps.view(), m_->position_steps.elements());
+    for (size_t n = 0; n < order.size(); ++n) steps[static_cast<size_t>(order[n])] = found[n];
+    positions_.move(steps, position_scale * static_cast<double>(length_), longest_position_step_px);
   }
 
   void transform_probe() {
@@ -296,7 +329,7 @@ class Refinement {
   void shift_probes(std::span<const int64_t> places, TensorView<complex64> out) {
     std::vector<float> shift;
     for (int64_t p : places)
-      for (float s : corners_[static_cast<size_t>(p)].fraction) shift.push_back(s);
+      for (float s : positions_.corners()[static_cast<size_t>(p)].fraction) shift.push_back(s);
     const auto count = static_cast<int64_t>(places.size());
     copy_to_device(stream_, first(m_->shift, count), shift.data(), 2 * count);
     m_->steps.shifted_probes(stream_, m_->probe_spectra.view(), first(m_->shift, count), out);
@@ -339,7 +372,7 @@ class Refinement {
     const auto count = static_cast<int64_t>(places.size());
     std::vector<int64_t> corner, index;
     for (int64_t p : places) {
-      for (int64_t c : corners_[static_cast<size_t>(p)].whole) corner.push_back(c);
+      for (int64_t c : positions_.corners()[static_cast<size_t>(p)].whole) corner.push_back(c);
       index.push_back(cached() ? p : static_cast<int64_t>(index.size()) % part());
     }
     copy_to_device(stream_, first(m_->corner, count), corner.data(), 2 * count);
@@ -382,8 +415,9 @@ class Refinement {
     return apart / total;
   }
 
-  /// One batch: both updates see the object and the probe as they were before it.
-  void improve(std::span<const int64_t> places, bool update_probe) {
+  /// One batch: all updates see the object and the probe as they were before it.
+  void improve(std::span<const int64_t> places, bool update_probe,
+               std::optional<ops::PositionGradient> find_positions) {
     load_batch(places);
     const auto frames = static_cast<int64_t>(places.size());
     const bool in_parts = frames > part();
@@ -397,6 +431,9 @@ class Refinement {
     for_parts(places, [&](const Part& part) {
       m_->steps.differences(stream_, m_->object.view(), batch(part), probes(part), measured(part), waves(part),
                             next_sums(part));
+      if (find_positions)
+        ops::position_steps(stream_, m_->object.view(), batch(part), probes(part), waves(part), *find_positions,
+                            m_->position_steps.view().slice(0, measured_ - part.count, measured_));
       if (update_probe) add_probe_step(part);
       if (in_parts)
         ops::add_to_step(stream_, waves(part), batch(part), probes(part), object_step);
@@ -431,7 +468,7 @@ class Refinement {
   Loader loader_;
   Random random_;
   StepLength step_length_;
-  std::vector<PatchCorner> corners_;  // of frames_, in the object's pixels
+  FramePositions positions_;  // of frames_
 
   std::unique_ptr<Memory> m_;
   std::span<const float> batch_frames_;  // the loader's, until it gives the next
@@ -444,8 +481,8 @@ struct Canvas {
   int64_t height = 0, width = 0;
 };
 
-/// Whole pixels round all patches.
-Canvas canvas_of(const io::ScanInfo& scan, int64_t host_memory_bytes) {
+/// Whole pixels round all patches, and room_px more on each side.
+Canvas canvas_of(const io::ScanInfo& scan, int64_t host_memory_bytes, int64_t room_px) {
   if (scan.positions_px.empty()) refuse("the scan has no positions");
   constexpr int64_t most = std::numeric_limits<int64_t>::max();
   std::array<int64_t, 2> low{most, most}, high{-most, -most};
@@ -455,6 +492,10 @@ Canvas canvas_of(const io::ScanInfo& scan, int64_t host_memory_bytes) {
       low[axis] = std::min(low[axis], corner.whole[axis]);
       high[axis] = std::max(high[axis], corner.whole[axis] + scan.side_px + (corner.fraction[axis] > 0 ? 1 : 0));
     }
+  }
+  for (size_t axis = 0; axis < 2; ++axis) {
+    low[axis] -= room_px;
+    high[axis] += room_px;
   }
   const Canvas out{low, high[0] - low[0], high[1] - low[1]};
   if (out.height > largest_canvas_px / out.width ||
@@ -468,12 +509,12 @@ Canvas canvas_of(const io::ScanInfo& scan, int64_t host_memory_bytes) {
 }
 
 RefineState empty_state(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts,
-                        int64_t host_memory_bytes) {
+                        int64_t host_memory_bytes, int64_t room_px) {
   require_probe(scan, probe, "refine");
   if (!(mean_counts > 0) || !std::isfinite(mean_counts))
     throw Error(ErrorKind::numeric, "refine: the mean counts of a pattern are " + std::to_string(mean_counts) +
                                         ", expected a positive number; choose other --frames");
-  const Canvas canvas = canvas_of(scan, host_memory_bytes);
+  const Canvas canvas = canvas_of(scan, host_memory_bytes, room_px);
   RefineState state;
   state.origin_px = canvas.origin_px;
   state.object = {1, canvas.height, canvas.width, {}};
@@ -493,6 +534,9 @@ void check_run(const io::ScanInfo& scan, const RefineConfig& config, const Refin
   if (static_cast<int64_t>(scan.positions_px.size()) != scan.frames)
     refuse(std::to_string(scan.positions_px.size()) + " positions for " + std::to_string(scan.frames) + " frames");
   const auto frames = parse_frame_range(config.frames, scan.frames);
+  if (!state.positions_px.empty() && state.positions_px.size() != frames.size())
+    refuse("the start has positions of " + std::to_string(state.positions_px.size()) + " frames, --frames chooses " +
+           std::to_string(frames.size()) + "; choose the frames it was refined with");
   if (!scan.object_index.empty())
     for (int64_t f : frames)
       if (scan.object_index[static_cast<size_t>(f)] != scan.object_index[static_cast<size_t>(frames[0])])
@@ -514,13 +558,14 @@ void check_residual(double residual, int64_t sweep) {
 }  // namespace
 
 RefineState flat_start(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts,
-                       int64_t host_memory_bytes) {
-  return empty_state(scan, probe, mean_counts, host_memory_bytes);
+                       int64_t host_memory_bytes, int64_t room_px) {
+  return empty_state(scan, probe, mean_counts, host_memory_bytes, room_px);
 }
 
 RefineState start_from_object(const io::ScanInfo& scan, const io::ComplexImage& object,
                               const std::vector<float>& weight, std::array<int64_t, 2> origin_px,
-                              const io::ComplexImage& probe, double mean_counts, int64_t host_memory_bytes) {
+                              const io::ComplexImage& probe, double mean_counts, int64_t host_memory_bytes,
+                              int64_t room_px) {
   if (object.depth != 1 || object.empty())
     refuse("the object to start from has " + std::to_string(object.depth) + " images, expected one");
   if (!weight.empty() && weight.size() != object.data.size())
@@ -528,7 +573,7 @@ RefineState start_from_object(const io::ScanInfo& scan, const io::ComplexImage& 
            std::to_string(weight.size()));
   if (!all_finite(object))
     throw Error(ErrorKind::numeric, "refine: the object to start from is not finite; start from another or from flat");
-  RefineState state = empty_state(scan, probe, mean_counts, host_memory_bytes);
+  RefineState state = empty_state(scan, probe, mean_counts, host_memory_bytes, room_px);
 
   const auto weight_at = [&](size_t i) -> double {
     if (!weight.empty()) return weight[i];
@@ -600,13 +645,16 @@ void refine(const Device& device, io::ScanReader& scan, const RefineConfig& conf
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const auto done = static_cast<double>(sweep + 1), total = static_cast<double>(config.sweeps);
-    control.report({.task = "refine",
-                    .done = done,
-                    .total = total,
-                    .unit = "sweeps",
-                    .rate = done / seconds,
-                    .seconds_left = seconds / done * (total - done),
-                    .message = fmt::format("sweep {}/{} R {:.4f}", sweep + 1, config.sweeps, residuals.back())});
+    control.report(
+        {.task = "refine",
+         .done = done,
+         .total = total,
+         .unit = "sweeps",
+         .rate = done / seconds,
+         .seconds_left = seconds / done * (total - done),
+         .message = fmt::format(
+             "sweep {}/{} R {:.4f}{}", sweep + 1, config.sweeps, residuals.back(),
+             config.update_positions ? fmt::format(", positions moved by {:.3f} px rms", run.moved().rms_px) : "")});
   }
   if (residuals.back() > residuals.front()) {
     control.say(fmt::format("the sweeps raise R from {:.4f} to {:.4f}: what they started from stays", residuals.front(),
@@ -615,6 +663,9 @@ void refine(const Device& device, io::ScanReader& scan, const RefineConfig& conf
     state.probe = std::move(probe);
   } else {
     run.download(state);
+    if (config.update_positions)
+      control.say(fmt::format("positions moved by {:.3f} px rms, the farthest by {:.3f} of at most {} px",
+                              run.moved().rms_px, run.moved().most_px, position_room_px(state.probe.height)));
   }
   state.residual = std::move(residuals);
 }

@@ -17,8 +17,9 @@ struct RefineConfig {
   int64_t sweeps = 20;
   int64_t batch = 16;  ///< frames
   double beta = 0.5;
-  bool update_probe = false;  ///< from sweep 1 on (the first sweep, 0, keeps the probe)
-  int64_t modes = 0;          ///< probe modes in use; 0: those of the probe given (see with_modes)
+  bool update_probe = false;      ///< from sweep 1 on (the first sweep, 0, keeps the probe)
+  bool update_positions = false;  ///< of the frames, after the first sweeps (docs/physics.md)
+  int64_t modes = 0;              ///< probe modes in use; 0: those of the probe given (see with_modes)
   uint64_t seed = 0;
   std::string frames = {};  ///< "A:B:STEP"
   int64_t host_memory_bytes = int64_t{4} << 30;
@@ -30,22 +31,26 @@ struct RefineState {
   io::ComplexImage object;                 ///< [1,H,W]
   std::array<int64_t, 2> origin_px{0, 0};  ///< of element [0,0], scan pixels, [y,x]
   io::ComplexImage probe;                  ///< [modes,N,N]
+  /// [frames chosen] of each frame's index N/2, [y,x], as the object has it; empty: the scan's. refine() sets them
+  /// where they move.
+  std::vector<std::array<double, 2>> positions_px = {};
   /// [sweeps+1] R: before the first sweep; of each sweep but the last, its frames as it met them; after the last. A run
   /// stopped between sweeps ends like this too, one stopped within a sweep with the whole sweep before, as it met them.
   std::vector<double> residual;
 };
 
-/// A flat start: amplitude 1 wherever the scan reaches (canvas of whole pixels round all patches), the probe scaled so
-/// that the flat object explains the mean counts. Error(memory): the canvas does not fit into host_memory_bytes (0: any
-/// does).
+/// A flat start: amplitude 1 wherever the scan reaches (canvas of whole pixels round all patches, and room_px more on
+/// each side, for positions that move: position_room_px() in frame_positions.h), the probe scaled so that the flat
+/// object explains the mean counts. Error(memory): the canvas does not fit into host_memory_bytes (0: any does).
 RefineState flat_start(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts,
-                       int64_t host_memory_bytes = 0);
+                       int64_t host_memory_bytes = 0, int64_t room_px = 0);
 
 /// A start from any object (a network's, another run's): placed on the scan's canvas; what it does not cover (weight 0)
 /// is its covered part's mean; scaled and the probe with it as flat_start does.
 RefineState start_from_object(const io::ScanInfo& scan, const io::ComplexImage& object,
                               const std::vector<float>& weight, std::array<int64_t, 2> origin_px,
-                              const io::ComplexImage& probe, double mean_counts, int64_t host_memory_bytes = 0);
+                              const io::ComplexImage& probe, double mean_counts, int64_t host_memory_bytes = 0,
+                              int64_t room_px = 0);
 
 /// Runs config.sweeps sweeps in place, or leaves the start (and says so) where they would end with a larger R; reads
 /// the scan in pieces within host_memory_bytes. Frames in seeded order, gather form, bitwise repeatable whatever the

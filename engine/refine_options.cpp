@@ -10,6 +10,8 @@ OptionTable refine_options(RefineSetup& s) {
   add_frames_option(t, s.sweeps.frames);
   t.integer("sweeps", s.sweeps.sweeps, "passes over the frames");
   t.flag("update-probe", s.sweeps.update_probe, "refine the probe too, from the second sweep on");
+  t.flag("update-positions", s.sweeps.update_positions,
+         "correct the frames' positions too, from the third sweep on: for scans whose positions are in doubt");
   t.integer("modes", s.sweeps.modes, "probe modes (incoherent); 0: as many as the probe has", 0, 64);
   t.real("beta", s.sweeps.beta, "regularisation of the object's step: 0 bold, 1 careful", 0, 1);
   t.integer("batch", s.sweeps.batch, "frames of a step", 1, 65536);

@@ -104,8 +104,10 @@ void write_reconstruction(const std::string& path, const Reconstruction& r, bool
   if (!r.positions_px.empty()) {
     std::vector<double> positions;
     for (const auto& p : r.positions_px) positions.insert(positions.end(), p.begin(), p.end());
-    file.write<double>("positions_px", {static_cast<int64_t>(r.positions_px.size()), 2}, positions)
-        .set_text("origin", "centre");
+    h5::Dataset dataset =
+        file.write<double>("positions_px", {static_cast<int64_t>(r.positions_px.size()), 2}, positions);
+    dataset.set_text("origin", "centre");
+    if (r.positions_corrected) dataset.set_integer("corrected", 1);
   }
   if (!r.residual.empty()) file.write<double>("residual", {static_cast<int64_t>(r.residual.size())}, r.residual);
   if (!r.patches.empty())
@@ -131,7 +133,10 @@ Reconstruction read_reconstruction(const std::string& path) {
   r.pixel_size_m = object.number("pixel_size_m");
   r.weight = read_weight(file, r.object);
   if (file.has("probe")) r.probe = read_hdf5_image(file.dataset("probe"));
-  if (file.has("positions_px")) r.positions_px = read_positions(file);
+  if (file.has("positions_px")) {
+    r.positions_px = read_positions(file);
+    r.positions_corrected = file.dataset("positions_px").number("corrected").value_or(0) != 0;
+  }
   if (file.has("residual")) r.residual = file.dataset("residual").read_all<double>();
   if (file.has("patches")) r.patches = read_hdf5_image(file.dataset("patches"));
   r.pattern_count = read_pattern_count(file);

@@ -17,6 +17,7 @@ struct Reconstruction {
   std::optional<double> pixel_size_m;
   ComplexImage probe;                               ///< [modes,N,N]
   std::vector<std::array<double, 2>> positions_px;  ///< patches (index N/2): groups' centres; frames once refined
+  bool positions_corrected = false;                 ///< refinement moved them from the scan's
   std::vector<double> residual;                     ///< R after each sweep; [1] for a network alone; may be empty
   ComplexImage patches;                             ///< optional [G,N,N]
   int64_t pattern_count = 0;                        ///< frames that went in

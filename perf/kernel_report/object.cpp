@@ -1,6 +1,7 @@
 #include "kernels/ops/projective.h"
 #include "kernels/ops/reassemble.h"
 #include "kernels/ops/rpie.h"
+#include "kernels/ops/rpie_positions.h"
 #include "kernels/ops/translate.h"
 #include "perf/kernel_report/workloads.h"
 
@@ -118,6 +119,12 @@ void measure_refinement(Bench& bench, int64_t rows, int64_t side, int64_t modes,
   });
   bench.measure(operation("rpie weigh_by_object", object_bytes + 2 * frames_bytes),
                 [&] { ops::weigh_by_object(stream, object.view(), batch, spectra.view(), out.view()); });
+  auto steps = bench.room<double>({r.frames, 2});
+  for (const auto& [name, gradient] : {std::pair("rpie position_steps", ops::PositionGradient::wide),
+                                       std::pair("rpie position_steps exact", ops::PositionGradient::exact)})
+    bench.measure(operation(name, object_bytes + 2 * frames_bytes), [&] {
+      ops::position_steps(stream, object.view(), batch, probes.view(), spectra.view(), gradient, steps.view());
+    });
   bench.measure(operation("rpie add_scaled", 3 * bytes_of(one)),
                 [&] { ops::add_scaled(stream, spectra.view().slice(0, 0, 1).reshape(one), 0.1F, probe.view()); });
   bench.measure(operation("rpie peak_power", bytes_of(one)), [&] { ops::peak_power(stream, probe.view()); });

@@ -7,6 +7,7 @@
 #include <complex>
 #include <numbers>
 
+#include "engine/frame_positions.h"
 #include "engine/random.h"
 #include "engine/refine_output.h"
 #include "kernels/device/error.h"
@@ -584,9 +585,9 @@ TEST(refine, steps_shorten_so_that_batches_do_not_take_over_their_noise) {
   EXPECT_EQ(onward.residual.back(), at_rest);
 }
 
-TEST(refine, never_ends_worse_than_it_starts) {
-  // Three frames of one place, of amplitudes a, a and 3a: R is least where the model explains a (2/5), the squared
-  // differences where it explains 5/3 a (8/15).
+// Three frames of one place, of amplitudes a, a and 3a: R is least where the model explains a (2/5), the squared
+// differences where it explains 5/3 a (8/15).
+SmallScan contradictory() {
   SmallScan scan = small_scan(3, small_probe());
   constexpr size_t pixels = side * side;
   scan.info.frames = 3;
@@ -596,6 +597,11 @@ TEST(refine, never_ends_worse_than_it_starts) {
     scan.amplitude[pixels + i] = scan.amplitude[i];
     scan.amplitude[2 * pixels + i] = 3 * scan.amplitude[i];
   }
+  return scan;
+}
+
+TEST(refine, never_ends_worse_than_it_starts) {
+  const SmallScan scan = contradictory();
   auto reader = scan.open();
   RefineState state = truth_start(scan, small_probe());
   const RefineState start = state;
@@ -609,6 +615,140 @@ TEST(refine, never_ends_worse_than_it_starts) {
   EXPECT_EQ(state.probe.data, start.probe.data);
   ASSERT_FALSE(said.empty());
   EXPECT_NE(said.back().find("stays"), std::string::npos) << said.back();
+}
+
+// What the scan's file would say: positions with a normal error of this rms in each coordinate, its mean taken out.
+SmallScan misplaced(SmallScan scan, double rms_px) {
+  Random random(11);
+  std::array<double, 2> mean{0, 0};
+  const std::vector<std::array<double, 2>> truth = scan.info.positions_px;
+  for (size_t n = 0; n < truth.size(); ++n)
+    for (size_t axis = 0; axis < 2; ++axis) {
+      scan.info.positions_px[n][axis] += rms_px * random.normal();
+      mean[axis] += (scan.info.positions_px[n][axis] - truth[n][axis]) / static_cast<double>(truth.size());
+    }
+  for (auto& position : scan.info.positions_px)
+    for (size_t axis = 0; axis < 2; ++axis) position[axis] -= mean[axis];
+  return scan;
+}
+
+// Distances, once their mean is taken out.
+std::vector<double> distances(const std::vector<std::array<double, 2>>& a,
+                              const std::vector<std::array<double, 2>>& b) {
+  std::array<double, 2> mean{0, 0};
+  for (size_t n = 0; n < a.size(); ++n)
+    for (size_t axis = 0; axis < 2; ++axis) mean[axis] += (a[n][axis] - b[n][axis]) / static_cast<double>(a.size());
+  std::vector<double> out;
+  for (size_t n = 0; n < a.size(); ++n)
+    out.push_back(std::hypot(a[n][0] - b[n][0] - mean[0], a[n][1] - b[n][1] - mean[1]));
+  return out;
+}
+double rms(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double v : values) sum += v * v;
+  return std::sqrt(sum / static_cast<double>(values.size()));
+}
+
+RefineState refined(const SmallScan& scan, const RefineConfig& config, const Device& device = test_device(),
+                    const RunControl& control = {}) {
+  RefineState state = flat_start(scan.info, small_probe(), scan.mean_counts(), 0, position_room_px(side));
+  refine(device, *scan.open(), config, state, control);
+  return state;
+}
+
+TEST(refine_positions, return_where_they_were_disturbed) {
+  const SmallScan truth = small_scan(14, small_probe()), scan = misplaced(truth, 0.7);
+  const double before = rms(distances(scan.info.positions_px, truth.info.positions_px));
+  EXPECT_WITHIN(std::abs(before - 1), 0.1);
+  std::vector<std::string> said;
+  RunControl control;
+  control.notice = [&](const std::string& line) { said.push_back(line); };
+  const RefineState fixed = refined(scan, {.sweeps = 30}),
+                    found = refined(scan, {.sweeps = 30, .update_positions = true}, test_device(), control);
+  EXPECT_TRUE(fixed.positions_px.empty());
+  ASSERT_EQ(found.positions_px.size(), truth.info.positions_px.size());
+  std::vector<double> left = distances(found.positions_px, truth.info.positions_px);
+  std::nth_element(left.begin(), left.begin() + static_cast<int64_t>(left.size() / 2), left.end());
+  EXPECT_LT(rms(left), 0.35 * before);
+  EXPECT_LT(left[left.size() / 2], 0.2);
+  EXPECT_LT(found.residual.back(), 0.5 * fixed.residual.back());
+  EXPECT_GT(contrast(found, truth, 10), 0.5 + 0.5 * contrast(fixed, truth, 10));
+  ASSERT_FALSE(said.empty());
+  EXPECT_NE(said.back().find("px rms"), std::string::npos) << said.back();
+  // R of the state is with its positions.
+  EXPECT_WITHIN(std::abs(residual(test_device(), *scan.open(), {}, found) - found.residual.back()), 1e-6);
+  // Going on begins at them.
+  RefineState onward = found;
+  refine(test_device(), *scan.open(), {.sweeps = 1}, onward, {});
+  EXPECT_EQ(onward.positions_px, found.positions_px);
+  EXPECT_WITHIN(std::abs(onward.residual[0] - found.residual.back()), 1e-6);
+}
+
+TEST(refine_positions, of_an_exact_scan_nearly_stay) {
+  const SmallScan scan = small_scan(12, small_probe());
+  const RefineState fixed = refined(scan, {.sweeps = 20}),
+                    free = refined(scan, {.sweeps = 20, .update_positions = true});
+  EXPECT_LT(rms(distances(free.positions_px, scan.info.positions_px)), 0.1);
+  EXPECT_GT(contrast(free, scan, 10), contrast(fixed, scan, 10) - 0.002);
+  EXPECT_LT(free.residual.back(), fixed.residual.back() + 0.006);
+}
+
+TEST(refine_positions, same_bits_whatever_threads_and_memory_and_with_everything_else) {
+  const SmallScan truth = small_scan(6, small_probe(2)), scan = misplaced(truth, 0.5);
+  RefineState first;
+  for (const int threads : {1, 2, 3}) {
+    const RefineState state = refined(scan,
+                                      {.sweeps = 5,
+                                       .batch = 7,
+                                       .update_probe = true,
+                                       .update_positions = true,
+                                       .modes = 2,
+                                       .frames = "1::2",
+                                       .host_memory_bytes = threads == 3 ? 7 * 4 * side * side * 4 : int64_t{1} << 30},
+                                      test_device(threads));
+    if (first.object.empty()) first = state;
+    EXPECT_EQ(state.object.data, first.object.data);
+    EXPECT_EQ(state.probe.data, first.probe.data);
+    EXPECT_EQ(state.residual, first.residual);
+    EXPECT_EQ(state.positions_px, first.positions_px);
+  }
+  EXPECT_EQ(first.positions_px.size(), 18u);
+  EXPECT_EQ(first.probe.depth, 2);
+}
+
+// On the CPU, whose account is that of any device.
+TEST(refine_positions, are_found_from_parts_of_a_batch_too) {
+  const SmallScan scan = misplaced(small_scan(6, small_probe()), 0.5);
+  const RefineConfig config{.sweeps = 5, .batch = 8, .update_positions = true};
+  const Device whole = Device::cpu({.threads = 2});
+  const RefineState expected = refined(scan, config, whole);
+  std::string notices;
+  RunControl control;
+  control.notice = [&](const std::string& line) { notices += line; };
+  const Device limited = Device::cpu({.threads = 2, .memory_limit_bytes = whole.memory_peak_bytes() * 9 / 10});
+  const RefineState parts = refined(scan, config, limited, control);
+  EXPECT_NE(notices.find("frames of a batch of 8 at a time"), std::string::npos) << notices;
+  EXPECT_WITHIN(rms(distances(parts.positions_px, expected.positions_px)), 1e-3);
+  EXPECT_GT(rms(distances(parts.positions_px, scan.info.positions_px)), 0.1);
+}
+
+TEST(refine_positions, stay_with_a_start_that_is_kept) {
+  const SmallScan scan = contradictory();
+  RefineState state = truth_start(scan, small_probe());
+  state.positions_px = scan.info.positions_px;
+  const RefineState start = state;
+  refine(test_device(), *scan.open(), {.sweeps = 4, .update_positions = true}, state, {});
+  EXPECT_EQ(state.residual.back(), state.residual.front());
+  EXPECT_EQ(state.object.data, start.object.data);
+  EXPECT_EQ(state.positions_px, start.positions_px);
+}
+
+TEST(refine_positions, must_be_those_of_the_frames_chosen) {
+  const SmallScan scan = small_scan(3, small_probe());
+  RefineState state = truth_start(scan, small_probe());
+  state.positions_px = scan.info.positions_px;
+  const std::string message = error_message([&] { refine(test_device(), *scan.open(), {.frames = "0:5"}, state, {}); });
+  EXPECT_NE(message.find("9 frames, --frames chooses 5"), std::string::npos) << message;
 }
 
 TEST(refine, covers_what_the_sweeps_visited) {
