@@ -1,6 +1,7 @@
 #include "autodiff/tape.h"
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <unordered_map>
 #include <utility>
@@ -188,9 +189,13 @@ void Tape::Impl::mark_recomputed() {
       for (const ValueId v : steps[s].node->backward_reads()) need(v);
     });
     for (size_t s = last + 1; s-- > 0 && steps[s].segment == steps[last].segment;) {
-      for (const auto& written : {steps[s].node->outputs(), steps[s].node->early_outputs()})
-        for (const ValueId v : written) steps[s].runs_again = steps[s].runs_again || root(v).recomputed;
+      const std::array written{steps[s].node->outputs(), steps[s].node->early_outputs()};
+      for (const auto& values_written : written)
+        for (const ValueId v : values_written) steps[s].runs_again = steps[s].runs_again || root(v).recomputed;
       if (!steps[s].runs_again) continue;
+      // What it writes beside, and nobody reads then, is no longer needed in between either.
+      for (const auto& values_written : written)
+        for (const ValueId v : values_written) need(v);
       for (const Reading& r : steps[s].reads) need(r.value);
     }
   }

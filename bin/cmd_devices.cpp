@@ -35,7 +35,8 @@ class DevicesCommand : public Command {
           g.index, g.name.c_str(), g.major, g.minor, g.multiprocessors, static_cast<double>(g.memory_bytes) / 0x1p30,
           free.c_str());
       if (!g.unusable.empty()) std::printf("     not usable: %s\n", g.unusable.c_str());
-      if (g.unusable.empty() && chosen == "cpu") chosen = "cuda:" + std::to_string(g.index);
+      if (g.unusable.empty() && chosen == "cpu" && *auto_takes_no_gpu() == '\0')
+        chosen = "cuda:" + std::to_string(g.index);
     }
     if (gpus.empty()) std::printf("cuda none: %s\n", why_none.c_str());
     std::printf("auto chooses %s\n", chosen.c_str());

@@ -114,7 +114,11 @@ CurvePanel residual_panel(std::span<const double> residual) {
   io::Curve curve;
   for (size_t sweep = 0; sweep < residual.size(); ++sweep) curve.x.push_back(static_cast<double>(sweep));
   curve.y = copy(residual);
-  return {.title = "Residual", .x_label = "sweep", .y_label = "R", .log_y = true, .curves = {std::move(curve)}};
+  return {.title = "Residual",
+          .x_label = "sweep (R as frames were met, at the ends of all)",
+          .y_label = "R",
+          .log_y = true,
+          .curves = {std::move(curve)}};
 }
 
 }  // namespace

@@ -70,7 +70,8 @@ class CuFft {
 }  // namespace
 
 struct FftPlan::Impl {
-  Impl(const Device& device, int64_t images, int64_t h, int64_t w) : batch(images), height(h), width(w) {
+  Impl(const Device& device, int64_t images, int64_t h, int64_t w)
+      : batch(images), height(h), width(w), index(device.index()) {
     constexpr int64_t largest = 1 << 16;
     if (height > largest || width > largest)
       throw_shape_error("fft2", "image of " + std::to_string(height) + " x " + std::to_string(width) + " is too large");
@@ -91,7 +92,7 @@ struct FftPlan::Impl {
     planned = true;
   }
   ~Impl() {
-    if (planned) library->destroy(plan);
+    if (planned && cudaSetDevice(index) == cudaSuccess) library->destroy(plan);
   }
   // With working memory that the device's account knows.
   void make(const Device& device, int axes, int* extent) {
@@ -104,6 +105,7 @@ struct FftPlan::Impl {
     if (work_bytes > 0) check(library->set_work_area(plan, work.data()), batch, height, width);
   }
   int64_t batch, height, width;
+  int index;
   std::unique_ptr<CuFft> library;
   Buffer work;
   cufftHandle plan = 0;

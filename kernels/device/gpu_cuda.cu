@@ -40,8 +40,8 @@ std::string version(int number) {
 
 std::vector<GpuDescription> list(std::string& why_none) {
   int driver = 0, count = 0;
-  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) {
-    why_none = "no NVIDIA driver is installed";
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver <= 0) {
+    why_none = "no NVIDIA driver is installed, or it does not answer";
     return {};
   }
   const cudaError_t status = cudaGetDeviceCount(&count);
@@ -52,6 +52,7 @@ std::vector<GpuDescription> list(std::string& why_none) {
   }
   if (status != cudaSuccess) {
     why_none = std::string("the NVIDIA driver reports: ") + cudaGetErrorString(status);
+    if (status == cudaErrorNoDevice) why_none += " (CUDA_VISIBLE_DEVICES?)";
     return {};
   }
   if (count == 0) why_none = "the NVIDIA driver shows no GPU (CUDA_VISIBLE_DEVICES?)";

@@ -33,6 +33,9 @@ void Graph::run(Stream& stream) {
       return;
 #ifdef PTYFUSE_CUDA
     case DeviceKind::cuda:
+      if (stream.device().index() != index_)
+        throw Error(ErrorKind::device,
+                    "a graph of cuda:" + std::to_string(index_) + " was given a stream of " + stream.device().name());
       if (!done_before_) {
         work_(stream);
         done_before_ = true;

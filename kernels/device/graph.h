@@ -19,7 +19,8 @@ class Graph {
   Graph() = default;
   Graph(const Device& device, std::function<void(Stream&)> work);
 
-  /// In stream order; a stream of the Graph's device. What the work throws leaves the stream as it was.
+  /// In stream order; a stream of the Graph's device (Error(device)). What the work throws while it is recorded leaves
+  /// the stream as it was; before that, what it had given to the stream is done.
   void run(Stream& stream);
   /// The work has been recorded: run() launches it as a whole.
   bool recorded() const { return native_ != nullptr; }

@@ -25,9 +25,10 @@ template <class T>
 __device__ __forceinline__ T warp_sum(T value PTYFUSE_CALLER) {
   return warp_reduce(value, [](T a, T b) { return a + b; } PTYFUSE_PASS_CALLER);
 }
+/// NaN where any is.
 template <class T>
 __device__ __forceinline__ T warp_max(T value PTYFUSE_CALLER) {
-  return warp_reduce(value, [](T a, T b) { return a < b ? b : a; } PTYFUSE_PASS_CALLER);
+  return warp_reduce(value, [](T a, T b) { return b <= a || a != a ? a : b; } PTYFUSE_PASS_CALLER);
 }
 template <class T>
 __device__ __forceinline__ T warp_min(T value PTYFUSE_CALLER) {

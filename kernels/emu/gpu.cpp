@@ -167,7 +167,7 @@ void enqueue_copy_to_host(int, void* stream, void* pinned_memory, const void* de
   enqueue(stream, {pinned_memory, device_memory, bytes, true});
 }
 void enqueue_copy_on_device(int, void* stream, void* to, const void* from, int64_t bytes) {
-  run_in_order(stream, [=] { emu::copy_to_device(to, from, bytes); });
+  run_in_order(stream, [=] { emu::copy_on_device(to, from, bytes); });
 }
 
 void begin_capture(int, void* stream) {

@@ -134,6 +134,14 @@ void copy_to_host(void* host_memory, const void* device_memory, int64_t bytes) {
   std::memcpy(host_memory, device_memory, static_cast<size_t>(bytes));
 }
 
+void copy_on_device(void* to, const void* from, int64_t bytes) {
+  if (bytes <= 0) return;
+  require_inside("copy on the device, to", to, bytes);
+  require_inside("copy on the device, from", from, bytes);
+  const DeviceAccess access;
+  std::memmove(to, from, static_cast<size_t>(bytes));
+}
+
 void fill_bytes(void* device_memory, uint8_t value, int64_t bytes) {
   if (bytes <= 0) return;
   require_inside("fill", device_memory, bytes);

@@ -29,10 +29,10 @@ void* allocate(int64_t bytes, std::string name);
 /// Error(device): not an allocation's beginning.
 [[nodiscard]] std::string release(void* memory);
 
-/// Host to device, device to host or within the device. Error(device): a side that is not host memory does not lie
-/// within one allocation;
+/// Error(device): a side that is not host memory does not lie within one allocation.
 void copy_to_device(void* device_memory, const void* host_memory, int64_t bytes);
 void copy_to_host(void* host_memory, const void* device_memory, int64_t bytes);
+void copy_on_device(void* to, const void* from, int64_t bytes);
 void fill_bytes(void* device_memory, uint8_t value, int64_t bytes);
 
 /// All live allocations by address.

@@ -170,7 +170,7 @@ void Monitor::fault_address(uintptr_t address, uint32_t bytes, AccessKind kind, 
     }
     where = nearest ? std::string("outside of every buffer; nearest is byte ") + std::to_string(at) + " of buffer '" +
                           nearest->name + "', which has " + std::to_string(nearest->bytes) + " bytes"
-                    : std::string("outside of every buffer, near none");
+                    : std::string("outside of every buffer, near none: memory of the host?");
   }
   runner_->fault(Fault(FindingKind::out_of_bounds, runner_->witness(runner_->rank(), pc),
                        verb(kind) + std::to_string(bytes) + " bytes " + (shared ? "of " : "") + where));

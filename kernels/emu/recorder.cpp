@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdio>
 
+#include "kernels/device/error.h"
 #include "kernels/emu/symbols.h"
 
 namespace ptyfuse::emu {
@@ -85,8 +86,15 @@ Recorder* Recorder::current() {
 
 Counters Recorder::total(const std::string& kernel) const {
   Counters sum;
-  for (const LaunchReport& l : launches_)
-    if (l.kernel.rfind(kernel, 0) == 0) sum.add(l.counters);
+  bool launched = kernel.empty();
+  for (const LaunchReport& l : launches_) {
+    if (l.kernel.rfind(kernel, 0) != 0) continue;
+    sum.add(l.counters);
+    launched = true;
+  }
+  if (!launched)
+    throw Error(ErrorKind::device,
+                "no kernel whose name begins with '" + kernel + "' was launched (PTYFUSE_TEST_DEVICE=cuda set?)");
   return sum;
 }
 

@@ -108,7 +108,8 @@ class Recorder {
   const Mode& mode() const { return mode_; }
   void add(LaunchReport report) { launches_.push_back(std::move(report)); }
   const std::vector<LaunchReport>& launches() const { return launches_; }
-  /// Counters of all launches of kernels whose name begins with `kernel`.
+  /// Counters of all launches of kernels whose name begins with `kernel`. Error(device): `kernel` is given and none was
+  /// launched: a limit held to nothing would hold.
   Counters total(const std::string& kernel = "") const;
   /// How many findings of this kind all launches had, in places.
   int findings(FindingKind kind) const;

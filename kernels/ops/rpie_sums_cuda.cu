@@ -181,7 +181,7 @@ float peak_of(Stream& stream, const complex64* from, const RpieFrames& frames, i
         launch(peak_kernel<kWindows>, dim3(static_cast<unsigned>(blocks)), dim3(few_threads), 0,
                stream)(PeakArgs{device_pointer(from), frames, terms, peaks});
       },
-      [](float a, float b) { return a < b ? b : a; });
+      [](float a, float b) { return b <= a || a != a ? a : b; });  // NaN where any is
 }
 
 }  // namespace

@@ -31,6 +31,13 @@ int number_before(const std::string& line, const std::string& unit) {
   return std::atoi(line.substr(before == std::string::npos ? 0 : before + 1).c_str());
 }
 
+void take(Row& row, const Resources& r) {
+  row.registers = r.registers;
+  row.spill_bytes = r.spill_bytes;
+  row.static_shared_bytes = r.static_shared_bytes;
+  row.spill_bytes_elsewhere = r.spill_bytes_elsewhere;
+}
+
 }  // namespace
 
 std::map<std::string, Resources> read_ptxas(std::istream& in) {
@@ -46,8 +53,8 @@ std::map<std::string, Resources> read_ptxas(std::istream& in) {
       kernel = &kernels[plain_kernel_name(demangled(line.substr(begin, end - begin)))];
       reported = line.find(reported_architecture, end) != std::string::npos;
     } else if (kernel != nullptr && line.find("bytes stack frame") != std::string::npos) {
-      kernel->spill_bytes = std::max(
-          kernel->spill_bytes, number_before(line, "bytes spill stores") + number_before(line, "bytes spill loads"));
+      int& most = reported ? kernel->spill_bytes : kernel->spill_bytes_elsewhere;
+      most = std::max(most, number_before(line, "bytes spill stores") + number_before(line, "bytes spill loads"));
     } else if (kernel != nullptr && line.find("Used ") != std::string::npos) {
       if (reported) {
         kernel->registers = number_before(line, "registers");
@@ -75,9 +82,7 @@ void add_resources(std::vector<Row>& rows, const std::map<std::string, Resources
     const auto found = kernels.find(row.kernel);
     if (found == kernels.end()) continue;
     const Resources& r = found->second;
-    row.registers = r.registers;
-    row.spill_bytes = r.spill_bytes;
-    row.static_shared_bytes = r.static_shared_bytes;
+    take(row, r);
     const int threads = static_cast<int>(row.threads);
     const int blocks = blocks_per_multiprocessor(r, threads, static_cast<int>(row.shared_bytes));
     row.blocks_per_multiprocessor = blocks;
@@ -87,9 +92,7 @@ void add_resources(std::vector<Row>& rows, const std::map<std::string, Resources
     if (measured.count(name) != 0) continue;
     Row row;
     row.kernel = name;
-    row.registers = r.registers;
-    row.spill_bytes = r.spill_bytes;
-    row.static_shared_bytes = r.static_shared_bytes;
+    take(row, r);
     rows.push_back(std::move(row));
   }
 }
@@ -99,7 +102,7 @@ std::map<std::string, Resources> resources_of(const std::vector<Row>& rows) {
   for (const Row& row : rows)
     if (!std::isnan(row.registers))
       kernels[row.kernel] = {static_cast<int>(row.registers), static_cast<int>(row.spill_bytes),
-                             static_cast<int>(row.static_shared_bytes)};
+                             static_cast<int>(row.static_shared_bytes), static_cast<int>(row.spill_bytes_elsewhere)};
   return kernels;
 }
 

@@ -10,9 +10,11 @@
 namespace ptyfuse::perf {
 
 struct Resources {
-  int registers = 0;            ///< of a thread, for sm_90a
-  int spill_bytes = 0;          ///< of a thread: stores and loads; the most of all architectures compiled for
-  int static_shared_bytes = 0;  ///< for sm_90a
+  // Of a thread, a thread (stores and loads) and a block, for sm_90a.
+  int registers = 0;
+  int spill_bytes = 0;
+  int static_shared_bytes = 0;
+  int spill_bytes_elsewhere = 0;  ///< the most of the other architectures compiled for
 };
 
 /// Kernels by plain_kernel_name, from what `ptxas -v` wrote.

@@ -84,6 +84,7 @@ const std::vector<Column>& columns() {
       {"registers", &Row::registers, false},
       {"spill_bytes", &Row::spill_bytes, false},
       {"static_shared_bytes", &Row::static_shared_bytes, false},
+      {"spill_bytes_elsewhere", &Row::spill_bytes_elsewhere, false},
       {"blocks_per_multiprocessor", &Row::blocks_per_multiprocessor, false},
       {"warps_per_multiprocessor", &Row::warps_per_multiprocessor, false},
   };

@@ -32,7 +32,7 @@ struct Row {
   double mma_flop, barriers, races, findings;
   double contract_bytes, footprint_over_contract;
   double allowed_us;  ///< by the ceilings
-  double registers, spill_bytes, static_shared_bytes;
+  double registers, spill_bytes, static_shared_bytes, spill_bytes_elsewhere;
   double blocks_per_multiprocessor, warps_per_multiprocessor;  ///< that fit at once
 
   Row();
