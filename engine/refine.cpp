@@ -235,7 +235,7 @@ class Refinement {
     walk(order, [&](std::span<const int64_t> places) {
       going = going && !control.stop_requested();
       if (!going) return;
-      length_ = step_length_(sweep * batches() + batch);
+      length_ = config_.steps == StepRule::whole ? 1 : step_length_(sweep * batches() + batch);
       improve(places, config_.update_probe && sweep >= probe_begins, move);
       ++batch;
     });
@@ -555,6 +555,15 @@ void check_residual(double residual, int64_t sweep) {
                                         "; raise --beta, start from another probe, or run without --update-probe");
 }
 
+/// True where the sweeps ended worse than they began; the last R is then the start's.
+bool keep_start(std::vector<double>& residuals, const RunControl& control) {
+  if (residuals.back() <= residuals.front()) return false;
+  control.say(fmt::format("the sweeps raise R from {:.4f} to {:.4f}: what they started from stays", residuals.front(),
+                          residuals.back()));
+  residuals.back() = residuals.front();
+  return true;
+}
+
 }  // namespace
 
 RefineState flat_start(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts,
@@ -637,8 +646,11 @@ void refine(const Device& device, io::ScanReader& scan, const RefineConfig& conf
         check_residual(residuals.back(), sweep + (whole ? 1 : 0));
       }
       if (!all_finite(reached.object) || !all_finite(reached.probe)) check_residual(NAN, sweep + 1);
-      reached.residual = residuals;
-      state = std::move(reached);
+      if (keep_start(residuals, control))
+        state.probe = std::move(probe);
+      else
+        state = std::move(reached);
+      state.residual = residuals;
       throw Error(ErrorKind::cancelled,
                   fmt::format("refine: stopped after {} of {} sweeps{}", residuals.size() - 1, config.sweeps,
                               did.extent == Refinement::Extent::part ? ", within the next" : ""));
@@ -656,10 +668,7 @@ void refine(const Device& device, io::ScanReader& scan, const RefineConfig& conf
              "sweep {}/{} R {:.4f}{}", sweep + 1, config.sweeps, residuals.back(),
              config.update_positions ? fmt::format(", positions moved by {:.3f} px rms", run.moved().rms_px) : "")});
   }
-  if (residuals.back() > residuals.front()) {
-    control.say(fmt::format("the sweeps raise R from {:.4f} to {:.4f}: what they started from stays", residuals.front(),
-                            residuals.back()));
-    residuals.back() = residuals.front();
+  if (keep_start(residuals, control)) {
     state.probe = std::move(probe);
   } else {
     run.download(state);

@@ -11,12 +11,15 @@
 
 namespace ptyfuse {
 
-/// Iterative refinement, section 0.13 (batched rPIE), with steps that shorten as the sweeps go on (StepLength in
-/// refine.cpp).
+/// How long the steps are: those of the method throughout, or shorter as the sweeps go on (StepLength in refine.cpp).
+enum class StepRule { shortening, whole };
+
+/// Iterative refinement, section 0.13 (batched rPIE).
 struct RefineConfig {
   int64_t sweeps = 20;
   int64_t batch = 16;  ///< frames
   double beta = 0.5;
+  StepRule steps = StepRule::shortening;
   bool update_probe = false;      ///< from sweep 1 on (the first sweep, 0, keeps the probe)
   bool update_positions = false;  ///< of the frames, after the first sweeps (docs/physics.md)
   int64_t modes = 0;              ///< probe modes in use; 0: those of the probe given (see with_modes)

@@ -155,9 +155,9 @@ void modulus_residual(const Device& device, TensorView<const complex64> spectra,
         float run_apart = 0, run_total = 0;
 #pragma omp simd reduction(+ : run_apart, run_total)
         for (int64_t i = 0; i < count; ++i) {
-          const float used = !mask || mask.data()[at + i] ? 1.0F : 0.0F;
-          run_apart += used * std::abs(std::sqrt(power[i]) - measured[at + i]);
-          run_total += used * measured[at + i];
+          const bool used = !mask || mask.data()[at + i];
+          run_apart += used ? std::abs(std::sqrt(power[i]) - measured[at + i]) : 0.0F;
+          run_total += used ? measured[at + i] : 0.0F;
         }
         apart += run_apart;
         total += run_total;

@@ -8,8 +8,8 @@ namespace ptyfuse::ops {
 
 /// The steps of rPIE that go through Fourier transforms, each as one: what the operations of rpie.h and Fft2 give one
 /// after the other, to rounding. On the CPU a frame stays in the cache from the first to the last. Shapes, layouts,
-/// errors and what a GPU does with frames that do not fit are those of rpie.h. Working memory is taken by the
-/// constructor, calls take none. For one thread at a time.
+/// errors and what a GPU does with frames that do not fit are those of rpie.h. Working memory of the device is
+/// taken by the constructor, calls take none. For one thread at a time.
 class RpieWaves {
  public:
   /// For frames of side_px and probes of up to `modes` modes.

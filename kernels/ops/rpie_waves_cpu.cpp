@@ -1,7 +1,6 @@
 #include "kernels/ops/rpie_waves_cpu.h"
 
 #include <algorithm>
-#include <array>
 #include <vector>
 
 #include "kernels/ops/rpie_frames_cpu.h"
@@ -36,7 +35,7 @@ void RpieWaves::shifted_probes(TensorView<const complex64> spectra, TensorView<c
   const int64_t modes = spectra.extent(0), side = image_.side, pixels = side * side;
   const float scale = 1 / static_cast<float>(side);
   device_.parallel_for(out.extent(0), 1, [&](int64_t begin, int64_t end, int thread) {
-    std::vector<complex64> ramp_y, ramp_x, row(static_cast<size_t>(side));
+    std::vector<complex64> ramp_y, ramp_x;
     float* const re = scratch(thread);
     for (int64_t n = begin; n < end; ++n) {
       ramp(shift_px(n, 0), side, -1, ramp_y);
