@@ -116,7 +116,15 @@ TEST(emu_recorder, the_innermost_counts_and_shuffles_repeat) {
   transpose_naive(stream, in.data(), out.data(), 32);
   EXPECT_EQ(outer.total("naive").launches, 2U);
   EXPECT_EQ(outer.total("naive").blocks, 2U);
-  EXPECT_EQ(outer.total("other").launches, 0U);
+  EXPECT_THROW(outer.total("other"), Error);  // a limit held to nothing would hold
+}
+
+TEST(emu_memory, copies_on_the_device_have_both_ends_there) {
+  const DeviceArray<float> from(random_floats(4, 0, 1, 1), "from"), to(4, "to");
+  const std::vector<float> host(4);
+  EXPECT_NO_THROW(emu::copy_on_device(to.data(), from.data(), 16));
+  EXPECT_THROW(emu::copy_on_device(to.data(), host.data(), 16), Error);
+  EXPECT_THROW(emu::copy_on_device(to.data(), from.data() + 1, 16), Error);
 }
 
 }  // namespace
