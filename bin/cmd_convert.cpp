@@ -54,7 +54,7 @@ class ConvertCommand : public Command {
     add_table(app, std::move(table));
   }
   int run() override {
-    check_outputs({output_}, force_, {input_});
+    check_outputs({output_}, force_);  // --force may mean the input itself
     StoppableScan scan(open_scan(input_, hints_), make_control());
     const io::ScanInfo& info = scan.info();
     const bool is_npz = info.format == "ptychopinn-npz";

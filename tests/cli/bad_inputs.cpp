@@ -349,8 +349,7 @@ TEST_F(cli_bad_inputs, no_output_replaces_what_the_command_reads) {
       {{"reconstruct", "RUN/model.h5", "sound.h5", "-o", "r.h5", "--png", "RUN/model.h5"}, "RUN/model.h5"},
       {{"evaluate", "recon.h5", "--truth", "sound.h5", "-o", "sound.h5"}, "sound.h5"},
       {{"evaluate", "recon.h5", "--truth", "sound.h5:object", "-o", "m.json", "--png", "recon.h5"}, "recon.h5"},
-      {{"simulate", "--probe", "sound.h5:probe", "-o", "sound.h5"}, "sound.h5"},
-      {{"convert", "sound.h5", "-o", "sound.h5"}, "sound.h5"}};
+      {{"simulate", "--probe", "sound.h5:probe", "-o", "sound.h5"}, "sound.h5"}};
   const std::string sound = text("sound.h5"), model = text("RUN/model.h5"), recon = text("recon.h5");
   for (const auto& [command, read] : commands)
     expect_failure(command + Arguments{"--force"}, 2, {": the output would replace " + read});
