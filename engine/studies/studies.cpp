@@ -26,6 +26,7 @@ OptionTable study_options(StudyConfig& c) {
   t.integer("groups", c.groups, "groups to train on; 0: the study's own");
   t.integer("batch", c.batch, "groups in a step; 0: the study's own", 0, 65536);
   t.integer("size", c.size_px, "side of simulated objects in pixels; 0: the study's own", 0, 16384);
+  t.integer("images", c.images, "sim-lines: images to train on, and as many to test on; 0: 2, with --quick 1", 0, 1024);
   t.integer("patterns", c.patterns, "patterns of simulated random scans; 0: the study's own");
   t.seed("seed", c.seed, "of the first training of each network");
   return t;
@@ -36,7 +37,7 @@ const std::vector<StudyEntry>& study_entries() {
       {"sim-lines",
        "the published table: gridsize 1 and 2, ideal and measured probe, on simulated lines",
        {"quick", "as-published", "probe", "probe-pipeline", "seeds", "filters-scale", "epochs", "groups", "batch",
-        "size"},
+        "size", "images"},
        make_sim_lines},
       {"dose",
        "Poisson likelihood against amplitude error over 1e3 to 1e9 photons",

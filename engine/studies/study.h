@@ -27,7 +27,7 @@ struct StudyConfig {
   int64_t seeds = 1;                ///< trainings of each network, for mean and spread
   uint64_t seed = 0;                ///< of the first
   int64_t sweeps = 5;               ///< of refinement after the network
-  int64_t epochs = 0, groups = 0, batch = 0, size_px = 0, patterns = 0;
+  int64_t epochs = 0, groups = 0, batch = 0, size_px = 0, images = 0, patterns = 0;
   double filters_scale = 0;
 };
 

@@ -120,6 +120,24 @@ TEST(studies, published_settings_of_sim_lines) {
   }
 }
 
+TEST(studies, recipe_and_images_of_sim_lines) {
+  StudyConfig config;
+  const Study whole = make_study("sim-lines", config);
+  EXPECT_EQ(setting(whole, "gs1_ideal_seed0", "simulate.train.images"), "2");
+  EXPECT_EQ(setting(whole, "gs1_ideal_seed0", "train.object-big"), "on");
+  EXPECT_EQ(setting(whole, "gs2_ideal_seed0", "train.object-big"), "off");
+  EXPECT_EQ(setting(whole, "gs2_ideal_seed0", "train.schedule"), "cosine");
+  EXPECT_EQ(setting(whole, "gs2_ideal_seed0", "train.init"), "he");
+  EXPECT_EQ(setting(whole, "gs1_ideal_seed0", "train.mae-weight"), "1");
+  EXPECT_EQ(setting(whole, "gs2_ideal_seed0", "train.nll-weight"), "1");
+  EXPECT_EQ(setting(make_study("sim-lines", quick()), "gs1_ideal_seed0", "simulate.train.images"), "1");
+  config.images = 3;
+  for (const char* which : {"simulate.train.images", "simulate.test.images"})
+    EXPECT_EQ(setting(make_study("sim-lines", config), "gs2_ideal_seed0", which), "3");
+  config.quick = true;
+  EXPECT_EQ(setting(make_study("sim-lines", config), "gs1_ideal_seed0", "simulate.train.images"), "3");
+}
+
 TEST(studies, published_settings_of_dose) {
   StudyConfig config;
   config.as_published = true;
