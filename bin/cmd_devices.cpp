@@ -35,7 +35,7 @@ class DevicesCommand : public Command {
           g.index, g.name.c_str(), g.major, g.minor, g.multiprocessors, static_cast<double>(g.memory_bytes) / 0x1p30,
           free.c_str());
       if (!g.unusable.empty()) std::printf("     not usable: %s\n", g.unusable.c_str());
-      if (g.unusable.empty() && chosen == "cpu" && *auto_takes_no_gpu() == '\0')
+      if (g.unusable.empty() && chosen == "cpu" && auto_takes_no_gpu().empty())
         chosen = "cuda:" + std::to_string(g.index);
     }
     if (gpus.empty()) std::printf("cuda none: %s\n", why_none.c_str());

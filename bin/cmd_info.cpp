@@ -14,6 +14,7 @@
 #include "engine/overlap.h"
 #include "engine/probe.h"
 #include "engine/run_folder.h"
+#include "engine/studies/runner.h"
 #include "io/file_error.h"
 #include "io/file_kind.h"
 #include "io/json_text.h"
@@ -202,20 +203,13 @@ ordered_json benchmark_facts(const std::string& path) {
   return facts;
 }
 
-bool is_study(const std::string& folder) {
-  std::error_code error;
-  return std::filesystem::is_regular_file(folder + "/study", error) &&
-         std::filesystem::is_directory(folder + "/arms", error);
-}
-
-ordered_json study_facts(const std::string& folder) {
+ordered_json study_facts(const std::string& folder, const std::string& study) {
   ordered_json facts;
   facts["format"] = "ptyfuse-study";
-  constexpr int64_t most_bytes = 1 << 12;
-  const std::string name = io::read_whole(folder + "/study", most_bytes);
-  facts["study"] = name.substr(0, name.find('\n'));
+  facts["study"] = study;
   int64_t done = 0, other = 0, damaged = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(folder + "/arms")) {
+  std::error_code no_arms;
+  for (const auto& entry : std::filesystem::directory_iterator(folder + "/arms", no_arms)) {
     if (entry.path().extension() != ".json") continue;
     try {
       io::read_arm_result(entry.path());
@@ -274,8 +268,8 @@ class InfoCommand : public Command {
         print_facts(reconstruction_facts(io::read_reconstruction(file_)), json_);
         break;
       case io::FileKind::folder:
-        if (is_study(file_)) {
-          print_facts(study_facts(file_), json_);
+        if (const std::string study = studies::study_of(file_); !study.empty()) {
+          print_facts(study_facts(file_, study), json_);
           break;
         }
         [[fallthrough]];

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "bin/command.h"
+#include "bin/printable.h"
 #include "bin/scan_hints.h"
 #include "engine/pictures.h"
 #include "engine/reconstructor.h"
@@ -124,7 +125,7 @@ class ReconstructCommand : public Command {
         const Failure failure = try_job(reconstructor, jobs[i], label, i - failed.size());
         if (failure.why.empty()) continue;
         std::fprintf(stderr, "ptyfuse: %s%s: %s\n", label.c_str(), failure.has_result ? "" : " failed",
-                     failure.why.c_str());
+                     printable(failure.why).c_str());
         (failure.has_result ? without_picture : failed).push_back(jobs[i].scan);
       }
     } catch (...) {

@@ -181,7 +181,7 @@ std::string Command::settings_toml() const {
   return text;
 }
 
-const char* Command::auto_takes_no_gpu() {
+std::string Command::auto_takes_no_gpu() {
 #ifdef PTYFUSE_EMU
   return "this build emulates one; --device cuda computes there";
 #else
@@ -196,22 +196,19 @@ Device Command::make_device(int64_t memory_limit_bytes) const {
     return Device::cuda({.index = index, .threads = threads, .memory_limit_bytes = memory_limit_bytes});
   };
   if (const auto index = gpu_index(wanted)) return cuda(*index);
-  std::string why_none;
-  if (wanted == "auto") {
-    why_none = auto_takes_no_gpu();
-    if (why_none.empty())
-      for (const GpuDescription& gpu : list_gpus(why_none)) {
-        why_none = gpu.name + ": " + gpu.unusable;
-        if (!gpu.unusable.empty()) continue;
-        try {
-          const Device device = cuda(gpu.index);
-          if (!globals_.quiet)
-            std::fprintf(stderr, "using %s (%s)\n", device.name().c_str(), device.description().c_str());
-          return device;
-        } catch (const Error& e) {
-          why_none += e.what();  // the driver refuses it now
-        }
-      }
+  std::string why_none = auto_takes_no_gpu();
+  std::vector<GpuDescription> gpus;
+  if (wanted == "auto" && why_none.empty()) gpus = list_gpus(why_none);
+  for (const GpuDescription& gpu : gpus) {
+    why_none = gpu.name + ": " + gpu.unusable;
+    if (!gpu.unusable.empty()) continue;
+    try {
+      const Device device = cuda(gpu.index);
+      if (!globals_.quiet) std::fprintf(stderr, "using %s (%s)\n", device.name().c_str(), device.description().c_str());
+      return device;
+    } catch (const Error& e) {
+      why_none += e.what();  // the driver refuses it now
+    }
   }
   Device device = Device::cpu({.threads = threads, .memory_limit_bytes = memory_limit_bytes});
   if (wanted == "auto" && !globals_.quiet)

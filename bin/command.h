@@ -52,7 +52,7 @@ class Command {
   void add_output(CLI::App& app, std::string& path, bool& force, const std::string& what);
 
   /// Why "auto" takes no GPU of this build, whatever the machine has; empty: it takes the first that is usable.
-  static const char* auto_takes_no_gpu();
+  static std::string auto_takes_no_gpu();
   /// The device of --device, --threads; says which one "auto" took. UsageError: no such device in this build.
   Device make_device(int64_t memory_limit_bytes = 0) const;
   /// io::open_scan() with --threads.

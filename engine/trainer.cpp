@@ -20,6 +20,7 @@
 #include "engine/train_options.h"
 #include "engine/training_set.h"
 #include "engine/training_steps.h"
+#include "io/whole_number.h"
 
 namespace ptyfuse {
 namespace {
@@ -451,11 +452,10 @@ struct Trainer::Impl {
   void set_trainer_state(const std::vector<double>& s) {
     constexpr size_t fixed = 10;
     const size_t rows = s.size() < fixed ? 0 : (s.size() - fixed) / history_columns;
-    constexpr double largest = 0x1p53;  // beyond it a double holds no longer every whole number
-    const auto countable = [](double v) { return v >= 0 && v <= largest; };
-    bool sound = s.size() == fixed + rows * history_columns && s[9] == static_cast<double>(rows) && countable(s[2]) &&
-                 countable(s[4]);
-    for (size_t i = fixed; sound && i < s.size(); i += history_columns) sound = countable(s[i]) && countable(s[i + 1]);
+    bool sound = s.size() == fixed + rows * history_columns && s[9] == static_cast<double>(rows) &&
+                 io::is_count(s[2]) && io::is_count(s[4]);
+    for (size_t i = fixed; sound && i < s.size(); i += history_columns)
+      sound = io::is_count(s[i]) && io::is_count(s[i + 1]);
     if (!sound) throw Error(ErrorKind::shape, "checkpoint: the trainer's state has another layout than this version's");
     if (s[8] != static_cast<double>(groups.count()))
       throw Error(ErrorKind::shape,

@@ -12,6 +12,7 @@
 #include "io/file_error.h"
 #include "io/hdf5.h"
 #include "io/scan_parts.h"
+#include "io/whole_number.h"
 
 namespace ptyfuse::io {
 
@@ -151,8 +152,7 @@ double needed(const h5::File& file, const char* attribute) {
 
 int64_t needed_integer(const h5::File& file, const char* attribute) {
   const double value = needed(file, attribute);
-  constexpr double largest = 0x1p53;  // beyond it a double holds no longer every whole number
-  if (!(value >= 0 && value <= largest) || value != std::floor(value))
+  if (!is_count(value))
     throw FileError(
         file.path(),
         fmt::format("attribute '{}' is {}; a whole number was expected, the checkpoint is damaged", attribute, value));

@@ -4,6 +4,7 @@
 
 #include "io/atomic_file.h"
 #include "io/scan_parts.h"
+#include "io/whole_number.h"
 
 namespace ptyfuse::io {
 
@@ -72,8 +73,7 @@ std::vector<std::array<double, 2>> read_positions(const h5::File& file) {
 
 int64_t read_pattern_count(const h5::File& file) {
   const double count = file.number("patterns").value_or(0);
-  constexpr double largest = 0x1p53;  // beyond it a double holds no longer every whole number
-  if (!(count >= 0 && count <= largest))
+  if (!is_count(count))
     throw FileError(file.path(), fmt::format("attribute 'patterns' is {}; a number of patterns was expected", count));
   return static_cast<int64_t>(count);
 }

@@ -43,19 +43,11 @@ std::string owner_path(const std::string& folder) {
   return folder + "/study";
 }
 
-std::string read_owner(const std::string& folder) {
-  std::error_code error;
-  if (!fs::exists(owner_path(folder), error)) return "";
-  constexpr int64_t most_bytes = 1 << 12;
-  const std::string text = io::read_whole(owner_path(folder), most_bytes);
-  return text.substr(0, text.find('\n'));
-}
-
 void take_folder(const std::string& folder, const std::string& study) {
   std::error_code error;
   if (fs::exists(folder, error) && !fs::is_directory(folder, error))
     throw io::FileError(folder, "is not a folder; -o names the folder of the study");
-  const std::string owner = read_owner(folder);
+  const std::string owner = study_of(folder);
   if (!owner.empty() && owner != study)
     throw io::FileError(folder, "holds 'study " + owner + "', not 'study " + study + "'; choose another folder");
   if (owner.empty() && fs::is_directory(folder, error) && !fs::is_empty(folder, error))
@@ -249,6 +241,14 @@ void write_tables(const Study& study, const std::string& folder, const Device& d
 }
 
 }  // namespace
+
+std::string study_of(const std::string& folder) {
+  std::error_code error;
+  if (!fs::exists(owner_path(folder), error)) return "";
+  constexpr int64_t most_bytes = 1 << 12;
+  const std::string text = io::read_whole(owner_path(folder), most_bytes);
+  return text.substr(0, text.find('\n'));
+}
 
 RunOutcome run_study(const Study& study, const std::string& folder, bool force, const Device& device,
                      const RunControl& control) {

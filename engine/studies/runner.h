@@ -12,6 +12,10 @@ struct RunOutcome {
   StudyReport report;
 };
 
+/// The name of the study that a folder belongs to, "" where it holds none. FileError: what should say so is no file of
+/// ours.
+std::string study_of(const std::string& folder);
+
 /// Does a study's arms one by one in `folder` (made where it is missing) and writes
 ///   arms/NAME.json  an arm's settings, rows and curves; whole or not at all, last of the arm's files
 ///   results.csv     every row with every figure;  results.json  the same with settings, curves and notes

@@ -18,9 +18,7 @@ class ScanWithInfo : public io::ScanReader {
   void read_amplitude(int64_t first, int64_t count, std::span<float> out) override {
     scan_->read_amplitude(first, count, out);
   }
-  void read_frames(std::span<const int64_t> frames, std::span<float> out) override {
-    scan_->read_frames(frames, out);
-  }
+  void read_frames(std::span<const int64_t> frames, std::span<float> out) override { scan_->read_frames(frames, out); }
 
  private:
   std::unique_ptr<io::ScanReader> scan_;

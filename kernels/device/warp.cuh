@@ -1,5 +1,6 @@
 #pragma once
 // Sums and maxima over a warp by shuffles. All 32 lanes must call; every lane gets the result.
+#include "kernels/device/host_device.h"
 #include "kernels/device/launch.cuh"
 
 namespace ptyfuse {
@@ -11,6 +12,12 @@ __device__ __forceinline__ int lane_in_warp() {
 }
 __device__ __forceinline__ int warp_in_block() {
   return static_cast<int>((threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) / 32U);
+}
+
+/// The larger of two, NaN if either is: fmaxf would drop it.
+template <class T>
+PTYFUSE_HOST_DEVICE inline T larger(T a, T b) {
+  return b <= a || a != a ? a : b;
 }
 
 /// combine(a, b) over all lanes, in the same tree on every device: commutative `combine` gives every lane the same
@@ -28,7 +35,7 @@ __device__ __forceinline__ T warp_sum(T value PTYFUSE_CALLER) {
 /// NaN where any is.
 template <class T>
 __device__ __forceinline__ T warp_max(T value PTYFUSE_CALLER) {
-  return warp_reduce(value, [](T a, T b) { return b <= a || a != a ? a : b; } PTYFUSE_PASS_CALLER);
+  return warp_reduce(value, [](T a, T b) { return larger(a, b); } PTYFUSE_PASS_CALLER);
 }
 template <class T>
 __device__ __forceinline__ T warp_min(T value PTYFUSE_CALLER) {

@@ -3,11 +3,7 @@
 #include <cmath>
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define PTYFUSE_HOST_DEVICE __host__ __device__
-#else
-#define PTYFUSE_HOST_DEVICE
-#endif
+#include "kernels/device/host_device.h"
 
 namespace ptyfuse::ops {
 

@@ -8,6 +8,7 @@
 // already on their way: a third of them is fetched to registers before each kx, and stored behind it. A patch's maxima
 // over 2 x 2 pixels are worked out from its sums, in registers.
 #include "kernels/device/async_copy.cuh"
+#include "kernels/device/warp.cuh"
 #include "kernels/ops/conv3x3_tile.cuh"
 #include "kernels/ops/float_run.cuh"
 

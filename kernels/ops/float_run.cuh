@@ -41,9 +41,4 @@ void with_run(bool fours, const Body& body) {
     body(std::integral_constant<int, 1>());
 }
 
-/// The larger of two, NaN if either is: fmaxf would drop it.
-__device__ __forceinline__ float larger(float a, float b) {
-  return b <= a || a != a ? a : b;
-}
-
 }  // namespace ptyfuse::ops::cuda

@@ -1,5 +1,6 @@
 #include "kernels/ops/max_pool2_cuda.h"
 
+#include "kernels/device/warp.cuh"
 #include "kernels/ops/float_run.cuh"
 
 namespace ptyfuse::ops::cuda {

@@ -1,11 +1,7 @@
 #pragma once
 // The normal equations of a frame's movement (rpie_positions.h): one solution on every device.
 
-#ifdef __CUDACC__
-#define PTYFUSE_HOST_DEVICE __host__ __device__
-#else
-#define PTYFUSE_HOST_DEVICE
-#endif
+#include "kernels/device/host_device.h"
 
 namespace ptyfuse::ops {
 

@@ -29,7 +29,10 @@ void sum_shifted_back(Stream& stream, TensorView<const complex64> spectra, Tenso
 void exit_waves(Stream& stream, TensorView<const complex64> object, const RpieBatch& batch,
                 TensorView<const complex64> probes, TensorView<complex64> waves);
 
-/// spectra[n,k] *= amplitude[n] / (sqrt(sum_k |spectra[n,k]|^2) + 1e-6) - 1: what the measured amplitude adds to the
+/// Keeps a pixel whose modelled amplitude is 0 from being divided by.
+inline constexpr float modulus_floor = 1e-6F;
+
+/// spectra[n,k] *= amplitude[n] / (sqrt(sum_k |spectra[n,k]|^2) + modulus_floor) - 1: what the measured amplitude adds to the
 /// model. mask [N,N], 1 = use, or empty for all: pixels of 0 keep the model (their difference is 0).
 void modulus_difference(Stream& stream, TensorView<const float> amplitude, TensorView<const uint8_t> mask,
                         TensorView<complex64> spectra);

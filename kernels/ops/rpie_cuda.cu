@@ -8,7 +8,6 @@ namespace ptyfuse::ops::cuda {
 namespace {
 
 constexpr int block_threads = 256;
-constexpr float modulus_floor = 1e-6F;
 
 // Tiling of the kernels over pixels: a thread owns kRun pixels, side by side in one frame, and walks the modes; blocks
 // run along the frames' memory.

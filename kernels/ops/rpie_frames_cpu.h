@@ -9,8 +9,6 @@
 
 namespace ptyfuse::ops::cpu {
 
-constexpr float modulus_floor = 1e-6F;
-
 // Complex arithmetic is spelled out on (re, im) pairs of floats: std::complex products look for infinities.
 inline const float* floats(const complex64* p) {
   return reinterpret_cast<const float*>(p);

@@ -41,7 +41,7 @@ struct Step {
   float beta, peak, length;
   __device__ __forceinline__ float2 moved(float2 before, float2 numerator, float sum) const {
     // With beta 0 nothing keeps the divisor from 0 where no probe reaches: there is no step to take there.
-    const float larger = sum < peak ? peak : sum, divisor = (1 - beta) * sum + beta * larger;
+    const float divisor = (1 - beta) * sum + beta * (sum < peak ? peak : sum);
     const float step = divisor > 0 ? length / divisor : 0.0F;
     return make_float2(before.x + numerator.x * step, before.y + numerator.y * step);
   }
@@ -181,7 +181,7 @@ float peak_of(Stream& stream, const complex64* from, const RpieFrames& frames, i
         launch(peak_kernel<kWindows>, dim3(static_cast<unsigned>(blocks)), dim3(few_threads), 0,
                stream)(PeakArgs{device_pointer(from), frames, terms, peaks});
       },
-      [](float a, float b) { return b <= a || a != a ? a : b; });  // NaN where any is
+      [](float a, float b) { return larger(a, b); });  // NaN where any is
 }
 
 }  // namespace

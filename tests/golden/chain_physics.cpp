@@ -1,6 +1,7 @@
 // The recorded chain from object patches to losses and back, by the small operations and by the fused step.
 #include <set>
 
+#include "tests/support/case_name.h"
 #include "tests/support/compare.h"
 #include "tests/support/composed_physics.h"
 #include "tests/support/device.h"
@@ -138,12 +139,8 @@ TEST_P(golden, chain_physics) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(chain, golden, testing::ValuesIn(chain_files()), [](const auto& item) {
-  std::string name = item.param;
-  for (char& c : name)
-    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(chain, golden, testing::ValuesIn(chain_files()),
+                         [](const auto& item) { return case_name(item.param); });
 
 }  // namespace
 }  // namespace ptyfuse::tests

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "kernels/ops/fft2.h"
+#include "tests/support/case_name.h"
 #include "tests/support/compare.h"
 #include "tests/support/device.h"
 #include "tests/support/random_data.h"
@@ -16,6 +17,7 @@ namespace ptyfuse::ops {
 namespace {
 
 using complex128 = std::complex<double>;
+using tests::case_name;
 using tests::download;
 using tests::error_message;
 using tests::random_complex;
@@ -304,10 +306,7 @@ TEST_P(rpie, same_bits_whatever_the_threads) {
 }
 
 INSTANTIATE_TEST_SUITE_P(cases, rpie, testing::ValuesIn(cases), [](const auto& given) {
-  std::string name = given.param.name;
-  for (char& ch : name)
-    if (!std::isalnum(static_cast<unsigned char>(ch))) ch = '_';
-  return name;
+  return case_name(given.param.name);
 });
 
 TEST(rpie_by_hand, without_regularisation_what_no_probe_reaches_stays) {

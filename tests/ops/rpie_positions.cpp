@@ -6,6 +6,7 @@
 #include <limits>
 #include <random>
 
+#include "tests/support/case_name.h"
 #include "tests/support/compare.h"
 #include "tests/support/device.h"
 #include "tests/support/random_data.h"
@@ -14,6 +15,7 @@ namespace ptyfuse::ops {
 namespace {
 
 using complex128 = std::complex<double>;
+using tests::case_name;
 using tests::download;
 using tests::error_message;
 using tests::random_complex;
@@ -122,10 +124,7 @@ TEST_P(rpie_positions, same_bits_whatever_the_threads) {
 }
 
 INSTANTIATE_TEST_SUITE_P(cases, rpie_positions, testing::ValuesIn(cases), [](const auto& given) {
-  std::string name = given.param.name;
-  for (char& ch : name)
-    if (!std::isalnum(static_cast<unsigned char>(ch))) ch = '_';
-  return name;
+  return case_name(given.param.name);
 });
 
 // A frame that is the whole object.

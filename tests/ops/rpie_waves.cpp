@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "tests/support/case_name.h"
 #include "tests/support/compare.h"
 #include "tests/support/device.h"
 #include "tests/support/random_data.h"
@@ -11,6 +12,7 @@
 namespace ptyfuse::ops {
 namespace {
 
+using tests::case_name;
 using tests::download;
 using tests::error_message;
 using tests::random_complex;
@@ -136,10 +138,7 @@ TEST_P(rpie_waves, same_bits_whatever_the_threads) {
 }
 
 INSTANTIATE_TEST_SUITE_P(cases, rpie_waves, testing::ValuesIn(cases), [](const auto& given) {
-  std::string name = given.param.name;
-  for (char& ch : name)
-    if (!std::isalnum(static_cast<unsigned char>(ch))) ch = '_';
-  return name;
+  return case_name(given.param.name);
 });
 
 TEST(rpie_waves_by_hand, a_flat_wave_seen_twice_as_bright) {
