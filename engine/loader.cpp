@@ -18,8 +18,8 @@ namespace {
 
 // One read call's share: large enough to be quick, small enough to stop between calls.
 constexpr int64_t piece_bytes = int64_t{16} << 20;
-// A block's: frames that neighbouring groups share lie near each other in the file, so that larger blocks would spare few
-// reads, and a scan of any length is served from the same memory.
+// A block's: frames that neighbouring groups share lie near each other in the file, so that larger blocks would spare
+// few reads, and a scan of any length is served from the same memory.
 constexpr int64_t block_bytes = int64_t{64} << 20;
 
 // Bytes held by all buffers of a loader, and the most there were.

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <limits>
 #include <memory>
 #include <numbers>
 #include <numeric>
@@ -16,7 +15,6 @@
 #include "engine/frame_positions.h"
 #include "engine/frame_range.h"
 #include "engine/loader.h"
-#include "engine/patch_corner.h"
 #include "engine/probe.h"
 #include "engine/probe_modes.h"
 #include "engine/random.h"
@@ -30,10 +28,6 @@ namespace ptyfuse {
 namespace {
 
 constexpr uint64_t order_stream = 0x726566696e65;
-// 16 GiB: beyond it positions are not in pixels.
-constexpr int64_t largest_canvas_px = int64_t{1} << 31;
-// The start, the object on the device where that is the host, and the result.
-constexpr int64_t canvas_bytes_per_px = 3 * sizeof(complex64);
 constexpr double least_length = 0.1;
 constexpr double whole_until = 0.7;  // of the sweeps
 // Sweeps before the probe moves: a flat object says nothing of it yet.
@@ -68,11 +62,6 @@ class StepLength {
 
 [[noreturn]] void refuse(const std::string& message) {
   throw Error(ErrorKind::shape, "refine: " + message);
-}
-
-bool all_finite(const io::ComplexImage& image) {
-  return std::all_of(image.data.begin(), image.data.end(),
-                     [](const auto& v) { return std::isfinite(v.real()) && std::isfinite(v.imag()); });
 }
 
 /// The loader owns its reader; this one belongs to the caller.
@@ -476,55 +465,6 @@ class Refinement {
   int64_t measured_ = 0;  // frames with their sums in place
 };
 
-struct Canvas {
-  std::array<int64_t, 2> origin_px{0, 0};
-  int64_t height = 0, width = 0;
-};
-
-/// Whole pixels round all patches, and room_px more on each side.
-Canvas canvas_of(const io::ScanInfo& scan, int64_t host_memory_bytes, int64_t room_px) {
-  if (scan.positions_px.empty()) refuse("the scan has no positions");
-  constexpr int64_t most = std::numeric_limits<int64_t>::max();
-  std::array<int64_t, 2> low{most, most}, high{-most, -most};
-  for (const auto& position : scan.positions_px) {
-    const PatchCorner corner = patch_corner(position, scan.side_px);
-    for (size_t axis = 0; axis < 2; ++axis) {
-      low[axis] = std::min(low[axis], corner.whole[axis]);
-      high[axis] = std::max(high[axis], corner.whole[axis] + scan.side_px + (corner.fraction[axis] > 0 ? 1 : 0));
-    }
-  }
-  for (size_t axis = 0; axis < 2; ++axis) {
-    low[axis] -= room_px;
-    high[axis] += room_px;
-  }
-  const Canvas out{low, high[0] - low[0], high[1] - low[1]};
-  if (out.height > largest_canvas_px / out.width ||
-      (host_memory_bytes > 0 && out.height * out.width > host_memory_bytes / canvas_bytes_per_px))
-    throw Error(ErrorKind::memory,
-                fmt::format("refine: the positions span {} x {} pixels, more than fit into --host-memory ({} bytes a "
-                            "pixel): raise it, or check that positions_px of {} are in pixels of the object (units, "
-                            "--order, --origin)",
-                            out.height, out.width, canvas_bytes_per_px, scan.path));
-  return out;
-}
-
-RefineState empty_state(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts,
-                        int64_t host_memory_bytes, int64_t room_px) {
-  require_probe(scan, probe, "refine");
-  if (!(mean_counts > 0) || !std::isfinite(mean_counts))
-    throw Error(ErrorKind::numeric, "refine: the mean counts of a pattern are " + std::to_string(mean_counts) +
-                                        ", expected a positive number; choose other --frames");
-  const Canvas canvas = canvas_of(scan, host_memory_bytes, room_px);
-  RefineState state;
-  state.origin_px = canvas.origin_px;
-  state.object = {1, canvas.height, canvas.width, {}};
-  state.object.data.assign(static_cast<size_t>(canvas.height * canvas.width), 1.0F);
-  state.probe = probe;
-  const auto factor = static_cast<float>(std::sqrt(mean_counts / total_power(probe)));
-  for (auto& v : state.probe.data) v *= factor;
-  return state;
-}
-
 void check_run(const io::ScanInfo& scan, const RefineConfig& config, const RefineState& state) {
   if (config.sweeps < 0) refuse("--sweeps is " + std::to_string(config.sweeps) + ", expected 0 or more");
   if (config.batch < 1) refuse("--batch is " + std::to_string(config.batch) + ", expected 1 or more");
@@ -565,61 +505,6 @@ bool keep_start(std::vector<double>& residuals, const RunControl& control) {
 }
 
 }  // namespace
-
-RefineState flat_start(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts,
-                       int64_t host_memory_bytes, int64_t room_px) {
-  return empty_state(scan, probe, mean_counts, host_memory_bytes, room_px);
-}
-
-RefineState start_from_object(const io::ScanInfo& scan, const io::ComplexImage& object,
-                              const std::vector<float>& weight, std::array<int64_t, 2> origin_px,
-                              const io::ComplexImage& probe, double mean_counts, int64_t host_memory_bytes,
-                              int64_t room_px) {
-  if (object.depth != 1 || object.empty())
-    refuse("the object to start from has " + std::to_string(object.depth) + " images, expected one");
-  if (!weight.empty() && weight.size() != object.data.size())
-    refuse("the object to start from has " + std::to_string(object.data.size()) + " pixels, its weight " +
-           std::to_string(weight.size()));
-  if (!all_finite(object))
-    throw Error(ErrorKind::numeric, "refine: the object to start from is not finite; start from another or from flat");
-  RefineState state = empty_state(scan, probe, mean_counts, host_memory_bytes, room_px);
-
-  const auto weight_at = [&](size_t i) -> double {
-    if (!weight.empty()) return weight[i];
-    return object.data[i] == std::complex<float>{} ? 0 : 1;
-  };
-  // Calls body(pixel of the canvas, pixel of the object) where the object covers the canvas.
-  const auto for_covered = [&](const auto& body) {
-    for (int64_t y = 0; y < state.object.height; ++y) {
-      const int64_t from_y = y + state.origin_px[0] - origin_px[0];
-      if (from_y < 0 || from_y >= object.height) continue;
-      for (int64_t x = 0; x < state.object.width; ++x) {
-        const int64_t from_x = x + state.origin_px[1] - origin_px[1];
-        if (from_x < 0 || from_x >= object.width) continue;
-        const auto from = static_cast<size_t>(from_y * object.width + from_x);
-        if (weight_at(from) > 0) body(static_cast<size_t>(y * state.object.width + x), from);
-      }
-    }
-  };
-  double weights = 0, amplitude = 0;
-  std::complex<double> mean;
-  for_covered([&](size_t, size_t from) {
-    const std::complex<double> value(object.data[from]);
-    weights += weight_at(from);
-    amplitude += weight_at(from) * std::abs(value);
-    mean += weight_at(from) * value;
-  });
-  if (weights == 0)
-    refuse("the object to start from covers nothing of the scan: it lies at [" + std::to_string(origin_px[0]) + ", " +
-           std::to_string(origin_px[1]) + "], the scan's canvas at [" + std::to_string(state.origin_px[0]) + ", " +
-           std::to_string(state.origin_px[1]) + "]");
-  if (amplitude == 0) throw Error(ErrorKind::numeric, "refine: the object to start from is zero; start from flat");
-  const auto scale = static_cast<float>(weights / amplitude);
-  const auto phase = static_cast<float>(std::arg(mean));
-  std::fill(state.object.data.begin(), state.object.data.end(), std::polar(1.0F, phase));
-  for_covered([&](size_t to, size_t from) { state.object.data[to] = scale * object.data[from]; });
-  return state;
-}
 
 void refine(const Device& device, io::ScanReader& scan, const RefineConfig& config, RefineState& state,
             const RunControl& control) {

@@ -59,8 +59,8 @@ class Trainer {
 
   /// One step on the next batch, for benchmarks and tests; returns its loss.
   double step();
-  /// The same as run() takes it: a GPU is given the step when the one before the last is done, and works on it after the
-  /// return.
+  /// The same as run() takes it: a GPU is given the step when the one before the last is done, and works on it after
+  /// the return.
   void advance();
 
  private:

@@ -1,6 +1,8 @@
-// read_complex_image: probes and objects of other files.
+// Probes and objects of other files.
 #include <png.h>
 
+#include <algorithm>
+#include <cmath>
 #include <csetjmp>
 #include <cstdio>
 #include <filesystem>
@@ -95,6 +97,11 @@ class PngFile {
 };
 
 }  // namespace
+
+bool all_finite(const ComplexImage& image) {
+  return std::all_of(image.data.begin(), image.data.end(),
+                     [](const auto& v) { return std::isfinite(v.real()) && std::isfinite(v.imag()); });
+}
 
 FileAndDataset split_dataset(const std::string& file_and_dataset) {
   std::error_code error;

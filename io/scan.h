@@ -21,6 +21,8 @@ struct ComplexImage {
   std::vector<std::complex<float>> data;
   bool empty() const { return data.empty(); }
 };
+/// Whether no pixel is infinite or NaN.
+bool all_finite(const ComplexImage& image);
 
 /// What an input may leave open, as the user said it; a file's own statement and the user's must not contradict
 /// (FileError names both).
@@ -70,8 +72,8 @@ class ScanReader {
 
 /// Opens a scan file (HDF5, docs/file_formats.md) or a PtychoPINN NPZ, by content. Checks everything but the frames'
 /// values. FileError: what is wrong, in which dataset, what was expected and which option mends it.
-/// threads: that decode and convert the frames of an HDF5 file, the calling one included; 0: as many as this process may
-/// run on. The frames are the same with any number.
+/// threads: that decode and convert the frames of an HDF5 file, the calling one included; 0: as many as this process
+/// may run on. The frames are the same with any number.
 std::unique_ptr<ScanReader> open_scan(const std::string& path, const ScanHints& hints = {}, int threads = 0);
 
 /// A scan in memory, for simulations and tests: amplitude [S,N,N], DC at the centre; info's frames, side_px and

@@ -5,10 +5,9 @@
 
 namespace ptyfuse {
 
-/// Little memory that an operation's kernels need for one call: partial sums, lists of work (stitching: some 40 bytes for
-/// a patch). Taken from and given back to a
-/// pool in stream order, so neither waits for the GPU: what a later call gets may be the same memory, and its kernels
-/// run later. Not counted against the device's memory limit. GPU only.
+/// Little memory that an operation's kernels need for one call: partial sums, lists of work (stitching: some 40 bytes
+/// for a patch). Taken from and given back to a pool in stream order, so neither waits for the GPU: what a later call
+/// gets may be the same memory, and its kernels run later. Not counted against the device's memory limit. GPU only.
 class ScratchBytes {
  public:
   /// Error(memory): not to be had.

@@ -1,6 +1,7 @@
 #pragma once
 // Sums and maxima over whole buffers that the host asks for: each block of a grid whose size depends on the buffer
-// alone (its extents and how it is aligned) leaves its part, and the host combines the parts in their order, so that results repeat bit for bit.
+// alone (its extents and how it is aligned) leaves its part, and the host combines the parts in their order, so that
+// results repeat bit for bit.
 #include <vector>
 
 #include "kernels/device/buffer.h"

@@ -32,8 +32,8 @@ void exit_waves(Stream& stream, TensorView<const complex64> object, const RpieBa
 /// Keeps a pixel whose modelled amplitude is 0 from being divided by.
 inline constexpr float modulus_floor = 1e-6F;
 
-/// spectra[n,k] *= amplitude[n] / (sqrt(sum_k |spectra[n,k]|^2) + modulus_floor) - 1: what the measured amplitude adds to the
-/// model. mask [N,N], 1 = use, or empty for all: pixels of 0 keep the model (their difference is 0).
+/// spectra[n,k] *= amplitude[n] / (sqrt(sum_k |spectra[n,k]|^2) + modulus_floor) - 1: what the measured amplitude adds
+/// to the model. mask [N,N], 1 = use, or empty for all: pixels of 0 keep the model (their difference is 0).
 void modulus_difference(Stream& stream, TensorView<const float> amplitude, TensorView<const uint8_t> mask,
                         TensorView<complex64> spectra);
 /// sums[n] = { sum | sqrt(sum_k |spectra[n,k]|^2) - amplitude[n] |, sum amplitude[n] } over the pixels in use; [b,2].

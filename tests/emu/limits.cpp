@@ -45,7 +45,8 @@ std::vector<Check> checks_of(const Row& row) {
     const std::string name = c.name;
     const bool access = name.find("over_ideal") != std::string::npos;
     if (access) checks.push_back({name, row.*c.value, 1.1});
-    if (name == "races" || name == "findings" || name.starts_with("spill_bytes")) checks.push_back({name, row.*c.value, 0});
+    if (name == "races" || name == "findings" || name.starts_with("spill_bytes"))
+      checks.push_back({name, row.*c.value, 0});
   }
   const bool convolution = row.kernel.rfind("convolve", 0) == 0 || row.kernel.rfind("sum_products", 0) == 0;
   const double kib_per_pattern = row.footprint_bytes() / row.images / 1024;

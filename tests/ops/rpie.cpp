@@ -305,9 +305,8 @@ TEST_P(rpie, same_bits_whatever_the_threads) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(cases, rpie, testing::ValuesIn(cases), [](const auto& given) {
-  return case_name(given.param.name);
-});
+INSTANTIATE_TEST_SUITE_P(cases, rpie, testing::ValuesIn(cases),
+                         [](const auto& given) { return case_name(given.param.name); });
 
 TEST(rpie_by_hand, without_regularisation_what_no_probe_reaches_stays) {
   // Two frames of 1 x 1 in the corners of one row: the pixel between them is in no window; the second probe is zero.

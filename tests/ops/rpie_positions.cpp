@@ -123,9 +123,8 @@ TEST_P(rpie_positions, same_bits_whatever_the_threads) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(cases, rpie_positions, testing::ValuesIn(cases), [](const auto& given) {
-  return case_name(given.param.name);
-});
+INSTANTIATE_TEST_SUITE_P(cases, rpie_positions, testing::ValuesIn(cases),
+                         [](const auto& given) { return case_name(given.param.name); });
 
 // A frame that is the whole object.
 Data one_frame(int64_t side, std::vector<complex64> object, std::vector<complex64> probe,

@@ -137,9 +137,8 @@ TEST_P(rpie_waves, same_bits_whatever_the_threads) {
   EXPECT_EQ(found[2], found[0]);
 }
 
-INSTANTIATE_TEST_SUITE_P(cases, rpie_waves, testing::ValuesIn(cases), [](const auto& given) {
-  return case_name(given.param.name);
-});
+INSTANTIATE_TEST_SUITE_P(cases, rpie_waves, testing::ValuesIn(cases),
+                         [](const auto& given) { return case_name(given.param.name); });
 
 TEST(rpie_waves_by_hand, a_flat_wave_seen_twice_as_bright) {
   // Object and probe 1: all of the model's amplitude, 16, is at the zero frequency; 32 was measured, so that the wave
