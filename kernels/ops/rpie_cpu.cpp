@@ -49,6 +49,32 @@ void multiply_conjugate(const complex64* factor, const complex64* in, int64_t co
   }
 }
 
+// A frame's part of the object's step: numerator += conj(probe) * difference, power += |probe|^2.
+void add_terms(const complex64* probe, const complex64* difference, int64_t count, float* numerator, float* power) {
+  const float* p = floats(probe);
+  const float* d = floats(difference);
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) {
+    numerator[2 * i] += p[2 * i] * d[2 * i] + p[2 * i + 1] * d[2 * i + 1];
+    numerator[2 * i + 1] += p[2 * i] * d[2 * i + 1] - p[2 * i + 1] * d[2 * i];
+    power[i] += p[2 * i] * p[2 * i] + p[2 * i + 1] * p[2 * i + 1];
+  }
+}
+
+// The object's step itself.
+void move_object(const ObjectRule& rule, const float* numerator, const float* power, int64_t count, complex64* object) {
+  const float beta = rule.beta, peak = rule.peak, length = rule.length;
+  float* o = floats(object);
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) {
+    // With beta 0 nothing keeps the divisor from 0 where no probe reaches: there is no step to take there.
+    const float sum = power[i], divisor = (1 - beta) * sum + beta * std::max(sum, peak);
+    const float step = divisor > 0 ? length / divisor : 0.0F;
+    o[2 * i] += numerator[2 * i] * step;
+    o[2 * i + 1] += numerator[2 * i + 1] * step;
+  }
+}
+
 // Calls body(n, first pixel, pixels) for runs of run_px pixels of each frame, frames spread over the threads.
 template <class Body>
 void for_runs(const Device& device, int64_t frames, int64_t pixels, const Body& body) {
@@ -172,7 +198,6 @@ void update_object(const Device& device, TensorView<const complex64> differences
                    TensorView<const complex64> probes, const ObjectRule& rule, TensorView<complex64> object) {
   const int64_t frames = differences.extent(0), modes = differences.extent(1), side = differences.extent(2);
   const int64_t width = object.extent(1);
-  const float beta = rule.beta, peak = rule.peak, length = rule.length;
   if (frames == 0) return;
   std::vector<Window> windows;
   std::vector<const complex64*> probe;
@@ -202,25 +227,13 @@ void update_object(const Device& device, TensorView<const complex64> differences
         float* pow = power.data() + (w.x - low.x);
         for (int64_t k = 0; k < modes; ++k) {
           const int64_t row = (k * side + y - w.y) * side;
-          const float* p = floats(probe[static_cast<size_t>(n)] + row);
-          const float* d = floats(differences.data() + n * modes * side * side + row);
-#pragma omp simd
-          for (int64_t i = 0; i < side; ++i) {
-            num[2 * i] += p[2 * i] * d[2 * i] + p[2 * i + 1] * d[2 * i + 1];
-            num[2 * i + 1] += p[2 * i] * d[2 * i + 1] - p[2 * i + 1] * d[2 * i];
-            pow[i] += p[2 * i] * p[2 * i] + p[2 * i + 1] * p[2 * i + 1];
-          }
+          add_terms(probe[static_cast<size_t>(n)] + row, differences.data() + n * modes * side * side + row, side, num,
+                    pow);
         }
       }
-      float* o = floats(object.data() + y * width + low.x);
-#pragma omp simd
-      for (int64_t i = first - low.x; i < last - low.x; ++i) {
-        // With beta 0 nothing keeps the divisor from 0 where no probe reaches: there is no step to take there.
-        const float sum = power[i], divisor = (1 - beta) * sum + beta * std::max(sum, peak);
-        const float step = divisor > 0 ? length / divisor : 0.0F;
-        o[2 * i] += numerator[2 * i] * step;
-        o[2 * i + 1] += numerator[2 * i + 1] * step;
-      }
+      if (first < last)
+        move_object(rule, numerator.data() + 2 * (first - low.x), power.data() + (first - low.x), last - first,
+                    object.data() + y * width + first);
     }
   });
 }
@@ -243,14 +256,8 @@ void add_to_step(const Device& device, TensorView<const complex64> differences, 
         float* pow = step.power.data() + y * width + w.x;
         for (int64_t k = 0; k < modes; ++k) {
           const int64_t row = (k * side + y - w.y) * side;
-          const float* p = floats(probe[static_cast<size_t>(n)] + row);
-          const float* d = floats(differences.data() + n * modes * side * side + row);
-#pragma omp simd
-          for (int64_t i = 0; i < side; ++i) {
-            num[2 * i] += p[2 * i] * d[2 * i] + p[2 * i + 1] * d[2 * i + 1];
-            num[2 * i + 1] += p[2 * i] * d[2 * i + 1] - p[2 * i + 1] * d[2 * i];
-            pow[i] += p[2 * i] * p[2 * i] + p[2 * i + 1] * p[2 * i + 1];
-          }
+          add_terms(probe[static_cast<size_t>(n)] + row, differences.data() + n * modes * side * side + row, side, num,
+                    pow);
         }
       }
     }
@@ -258,18 +265,9 @@ void add_to_step(const Device& device, TensorView<const complex64> differences, 
 }
 
 void apply_step(const Device& device, const ObjectStep& step, const ObjectRule& rule, TensorView<complex64> object) {
-  const float beta = rule.beta, peak = rule.peak, length = rule.length;
   device.parallel_for(object.elements(), 8192, [&](int64_t begin, int64_t end, int) {
-    const float* num = floats(step.numerator.data());
-    const float* pow = step.power.data();
-    float* o = floats(object.data());
-#pragma omp simd
-    for (int64_t i = begin; i < end; ++i) {
-      const float sum = pow[i], divisor = (1 - beta) * sum + beta * std::max(sum, peak);
-      const float factor = divisor > 0 ? length / divisor : 0.0F;
-      o[2 * i] += num[2 * i] * factor;
-      o[2 * i + 1] += num[2 * i + 1] * factor;
-    }
+    move_object(rule, floats(step.numerator.data() + begin), step.power.data() + begin, end - begin,
+                object.data() + begin);
   });
 }
 
