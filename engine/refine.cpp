@@ -60,10 +60,6 @@ class StepLength {
   double steps_, last_;
 };
 
-[[noreturn]] void refuse(const std::string& message) {
-  throw Error(ErrorKind::shape, "refine: " + message);
-}
-
 /// The loader owns its reader; this one belongs to the caller.
 class Borrowed : public io::ScanReader {
  public:
@@ -283,10 +279,11 @@ class Refinement {
                        {state.origin_px, {state.object.height, state.object.width}});
     for (size_t n = 0; n < frames_.size(); ++n)
       if (out.outside(n))
-        refuse("frame " + std::to_string(frames_[n]) + " lies outside the object of " +
-               std::to_string(state.object.height) + " x " + std::to_string(state.object.width) + " at [" +
-               std::to_string(state.origin_px[0]) + ", " + std::to_string(state.origin_px[1]) +
-               "]; place the object with start_from_object");
+        throw_shape_error("refine", "frame " + std::to_string(frames_[n]) + " lies outside the object of " +
+                                        std::to_string(state.object.height) + " x " +
+                                        std::to_string(state.object.width) + " at [" +
+                                        std::to_string(state.origin_px[0]) + ", " + std::to_string(state.origin_px[1]) +
+                                        "]; place the object with start_from_object");
     return out;
   }
 
@@ -466,25 +463,30 @@ class Refinement {
 };
 
 void check_run(const io::ScanInfo& scan, const RefineConfig& config, const RefineState& state) {
-  if (config.sweeps < 0) refuse("--sweeps is " + std::to_string(config.sweeps) + ", expected 0 or more");
-  if (config.batch < 1) refuse("--batch is " + std::to_string(config.batch) + ", expected 1 or more");
-  if (config.modes < 0) refuse("--modes is " + std::to_string(config.modes) + ", expected 0 (the probe's) or more");
+  if (config.sweeps < 0)
+    throw_shape_error("refine", "--sweeps is " + std::to_string(config.sweeps) + ", expected 0 or more");
+  if (config.batch < 1)
+    throw_shape_error("refine", "--batch is " + std::to_string(config.batch) + ", expected 1 or more");
+  if (config.modes < 0)
+    throw_shape_error("refine", "--modes is " + std::to_string(config.modes) + ", expected 0 (the probe's) or more");
   if (!(config.beta >= 0 && config.beta <= 1))
-    refuse("--beta is " + std::to_string(config.beta) + ", expected a number from 0 to 1");
+    throw_shape_error("refine", "--beta is " + std::to_string(config.beta) + ", expected a number from 0 to 1");
   if (static_cast<int64_t>(scan.positions_px.size()) != scan.frames)
-    refuse(std::to_string(scan.positions_px.size()) + " positions for " + std::to_string(scan.frames) + " frames");
+    throw_shape_error("refine", std::to_string(scan.positions_px.size()) + " positions for " +
+                                    std::to_string(scan.frames) + " frames");
   const auto frames = parse_frame_range(config.frames, scan.frames);
   if (!state.positions_px.empty() && state.positions_px.size() != frames.size())
-    refuse("the start has positions of " + std::to_string(state.positions_px.size()) + " frames, --frames chooses " +
-           std::to_string(frames.size()) + "; choose the frames it was refined with");
+    throw_shape_error("refine", "the start has positions of " + std::to_string(state.positions_px.size()) +
+                                    " frames, --frames chooses " + std::to_string(frames.size()) +
+                                    "; choose the frames it was refined with");
   if (!scan.object_index.empty())
     for (int64_t f : frames)
       if (scan.object_index[static_cast<size_t>(f)] != scan.object_index[static_cast<size_t>(frames[0])])
-        refuse("frames " + std::to_string(frames[0]) + " and " + std::to_string(f) +
-               " belong to different objects; choose those of one with --frames");
+        throw_shape_error("refine", "frames " + std::to_string(frames[0]) + " and " + std::to_string(f) +
+                                        " belong to different objects; choose those of one with --frames");
   require_probe(scan, state.probe, "refine");
   if (state.object.depth != 1 || state.object.empty())
-    refuse("the object has " + std::to_string(state.object.depth) + " images, expected one");
+    throw_shape_error("refine", "the object has " + std::to_string(state.object.depth) + " images, expected one");
   if (!all_finite(state.object))
     throw Error(ErrorKind::numeric, "refine: the object to start from is not finite; start from another or from flat");
 }

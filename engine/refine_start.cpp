@@ -8,6 +8,7 @@
 #include "engine/patch_corner.h"
 #include "engine/probe.h"
 #include "engine/refine.h"
+#include "kernels/device/error.h"
 #include "kernels/device/tensor_view.h"
 
 namespace ptyfuse {
@@ -18,10 +19,6 @@ constexpr int64_t largest_canvas_px = int64_t{1} << 31;
 // The start, the object on the device where that is the host, and the result.
 constexpr int64_t canvas_bytes_per_px = 3 * sizeof(complex64);
 
-[[noreturn]] void refuse(const std::string& message) {
-  throw Error(ErrorKind::shape, "refine: " + message);
-}
-
 struct Canvas {
   std::array<int64_t, 2> origin_px{0, 0};
   int64_t height = 0, width = 0;
@@ -29,7 +26,7 @@ struct Canvas {
 
 /// Whole pixels round all patches, and room_px more on each side.
 Canvas canvas_of(const io::ScanInfo& scan, int64_t host_memory_bytes, int64_t room_px) {
-  if (scan.positions_px.empty()) refuse("the scan has no positions");
+  if (scan.positions_px.empty()) throw_shape_error("refine", "the scan has no positions");
   constexpr int64_t most = std::numeric_limits<int64_t>::max();
   std::array<int64_t, 2> low{most, most}, high{-most, -most};
   for (const auto& position : scan.positions_px) {
@@ -54,8 +51,10 @@ Canvas canvas_of(const io::ScanInfo& scan, int64_t host_memory_bytes, int64_t ro
   return out;
 }
 
-RefineState empty_state(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts,
-                        int64_t host_memory_bytes, int64_t room_px) {
+}  // namespace
+
+RefineState flat_start(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts,
+                       int64_t host_memory_bytes, int64_t room_px) {
   require_probe(scan, probe, "refine");
   if (!(mean_counts > 0) || !std::isfinite(mean_counts))
     throw Error(ErrorKind::numeric, "refine: the mean counts of a pattern are " + std::to_string(mean_counts) +
@@ -71,25 +70,19 @@ RefineState empty_state(const io::ScanInfo& scan, const io::ComplexImage& probe,
   return state;
 }
 
-}  // namespace
-
-RefineState flat_start(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts,
-                       int64_t host_memory_bytes, int64_t room_px) {
-  return empty_state(scan, probe, mean_counts, host_memory_bytes, room_px);
-}
-
 RefineState start_from_object(const io::ScanInfo& scan, const io::ComplexImage& object,
                               const std::vector<float>& weight, std::array<int64_t, 2> origin_px,
                               const io::ComplexImage& probe, double mean_counts, int64_t host_memory_bytes,
                               int64_t room_px) {
   if (object.depth != 1 || object.empty())
-    refuse("the object to start from has " + std::to_string(object.depth) + " images, expected one");
+    throw_shape_error("refine",
+                      "the object to start from has " + std::to_string(object.depth) + " images, expected one");
   if (!weight.empty() && weight.size() != object.data.size())
-    refuse("the object to start from has " + std::to_string(object.data.size()) + " pixels, its weight " +
-           std::to_string(weight.size()));
+    throw_shape_error("refine", "the object to start from has " + std::to_string(object.data.size()) +
+                                    " pixels, its weight " + std::to_string(weight.size()));
   if (!all_finite(object))
     throw Error(ErrorKind::numeric, "refine: the object to start from is not finite; start from another or from flat");
-  RefineState state = empty_state(scan, probe, mean_counts, host_memory_bytes, room_px);
+  RefineState state = flat_start(scan, probe, mean_counts, host_memory_bytes, room_px);
 
   const auto weight_at = [&](size_t i) -> double {
     if (!weight.empty()) return weight[i];
@@ -117,9 +110,10 @@ RefineState start_from_object(const io::ScanInfo& scan, const io::ComplexImage& 
     mean += weight_at(from) * value;
   });
   if (weights == 0)
-    refuse("the object to start from covers nothing of the scan: it lies at [" + std::to_string(origin_px[0]) + ", " +
-           std::to_string(origin_px[1]) + "], the scan's canvas at [" + std::to_string(state.origin_px[0]) + ", " +
-           std::to_string(state.origin_px[1]) + "]");
+    throw_shape_error("refine", "the object to start from covers nothing of the scan: it lies at [" +
+                                    std::to_string(origin_px[0]) + ", " + std::to_string(origin_px[1]) +
+                                    "], the scan's canvas at [" + std::to_string(state.origin_px[0]) + ", " +
+                                    std::to_string(state.origin_px[1]) + "]");
   if (amplitude == 0) throw Error(ErrorKind::numeric, "refine: the object to start from is zero; start from flat");
   const auto scale = static_cast<float>(weights / amplitude);
   const auto phase = static_cast<float>(std::arg(mean));

@@ -133,13 +133,6 @@ std::string metrics_csv(const std::vector<io::ArmResult>& arms) {
   return out;
 }
 
-const std::vector<double>& curve_of(const io::ArmResult& arm, const std::string& name) {
-  static const std::vector<double> none;
-  for (const auto& [key, values] : arm.curves)
-    if (key == name) return values;
-  return none;
-}
-
 std::string frc_csv(const std::vector<io::ArmResult>& arms) {
   std::string out = "model,frequency_bin,amplitude_frc,phase_frc\n";
   for (const io::ArmResult& arm : arms) {

@@ -104,7 +104,7 @@ ArmOutcome run(const ArmContext& context, const SimulatedPair& pair, const Train
           {"seed", static_cast<double>(config.seed)},
           {"train_s", training.seconds},
           {"groups", static_cast<double>(training.groups)},
-          {"epochs", static_cast<double>(training.epochs)}},
+          {"epochs", static_cast<double>(training.epochs())}},
          evaluate_widened(object, truth_of(files.test), evaluation));
   return out;
 }

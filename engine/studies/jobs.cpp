@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -15,7 +16,6 @@
 #include "engine/probe.h"
 #include "engine/refine_output.h"
 #include "engine/train_options.h"
-#include "engine/trainer.h"
 #include "io/file_error.h"
 #include "io/scan.h"
 #include "kernels/device/error.h"
@@ -70,9 +70,7 @@ Training train(const ArmContext& context, const TrainConfig& config, const ScanO
   out.model = trainer.checkpoint();
   out.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   out.groups = trainer.group_count();
-  out.parameters = trainer.network().parameter_count();
-  out.epochs = static_cast<int64_t>(trainer.history().size());
-  if (!trainer.history().empty()) out.loss = trainer.history().back().loss;
+  out.history = trainer.history();
   return out;
 }
 
@@ -157,6 +155,16 @@ io::NpzArray npz_array(std::string key, const FieldImage& image) {
   return {std::move(key),
           {image.height, image.width},
           std::vector<std::complex<float>>(image.data.begin(), image.data.end())};
+}
+
+void record_losses(const Training& training, ArmOutcome& outcome) {
+  std::vector<double> losses, validation;
+  for (const HistoryRow& row : training.history) {
+    losses.push_back(row.loss);
+    if (std::isfinite(row.val_loss)) validation.push_back(row.val_loss);
+  }
+  outcome.curves.emplace_back("train_loss", losses);
+  if (validation.size() == losses.size()) outcome.curves.emplace_back("val_loss", validation);
 }
 
 void record(const ArmContext& context, ArmOutcome& outcome, io::Row labels, const Evaluation& evaluation,

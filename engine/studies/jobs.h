@@ -10,6 +10,7 @@
 #include "engine/reconstructor.h"
 #include "engine/refine.h"
 #include "engine/studies/study.h"
+#include "engine/trainer.h"
 #include "io/checkpoint.h"
 #include "io/npz.h"
 
@@ -24,8 +25,11 @@ void take_given(const StudyConfig& config, TrainConfig& network);
 /// A network trained on a scan.
 struct Training {
   io::Checkpoint model;
-  double seconds = 0, loss = 0;  ///< of the last epoch
-  int64_t groups = 0, epochs = 0, parameters = 0;
+  std::vector<HistoryRow> history;  ///< epoch by epoch; at least one
+  double seconds = 0;
+  int64_t groups = 0;
+
+  int64_t epochs() const { return static_cast<int64_t>(history.size()); }
 };
 /// Errors as Trainer.
 Training train(const ArmContext& context, const TrainConfig& config, const ScanOpener& open);
@@ -56,6 +60,9 @@ inline io::Cell cell(const std::optional<double>& figure) {
 }
 /// [H,W] complex64.
 io::NpzArray npz_array(std::string key, const FieldImage& image);
+
+/// Curves train_loss and val_loss of the outcome, a value for each epoch; validation's are missing where there is none.
+void record_losses(const Training& training, ArmOutcome& outcome);
 
 /// A row of `labels` and metrics, the FRC curves (amplitude_frc, phase_frc, each with `suffix`) and, as products of the
 /// arm, NAME + suffix + .npz with the compared region: `truth` and `reconstruction` (fitted to the truth by a global

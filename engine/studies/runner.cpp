@@ -244,7 +244,7 @@ void write_tables(const Study& study, const std::string& folder, const Device& d
 
 std::string study_of(const std::string& folder) {
   std::error_code error;
-  if (!fs::exists(owner_path(folder), error)) return "";
+  if (!fs::exists(owner_path(folder), error) || fs::is_directory(owner_path(folder), error)) return "";
   constexpr int64_t most_bytes = 1 << 12;
   const std::string text = io::read_whole(owner_path(folder), most_bytes);
   return text.substr(0, text.find('\n'));

@@ -12,8 +12,8 @@ struct RunOutcome {
   StudyReport report;
 };
 
-/// The name of the study that a folder belongs to, "" where it holds none. FileError: what should say so is no file of
-/// ours.
+/// The name of the study that a folder belongs to, "" where it holds none. FileError: the file that says so cannot be
+/// read.
 std::string study_of(const std::string& folder);
 
 /// Does a study's arms one by one in `folder` (made where it is missing) and writes

@@ -108,14 +108,15 @@ ArmOutcome run(const ArmContext& context, const Case& c, const SimulatedPair& pa
   EvaluationConfig evaluation;
   evaluation.crop = tiles(object);
   ArmOutcome out;
+  record_losses(training, out);
   record(context, out,
          {{"case", std::string(c.name)},
           {"seed", static_cast<double>(config.seed)},
           {"train_s", training.seconds},
           {"reconstruct_s", object.seconds},
           {"groups", static_cast<double>(training.groups)},
-          {"epochs", static_cast<double>(training.epochs)},
-          {"loss", training.loss}},
+          {"epochs", static_cast<double>(training.epochs())},
+          {"loss", training.history.back().loss}},
          evaluate(object, truth_in_published_units(pair, files), evaluation));
   return out;
 }
@@ -131,6 +132,26 @@ io::Figure picture(const std::vector<SeedGroup>& groups, const std::string& fold
     figure.add(image_panel(fmt::format("{}, SSIM {}", group.label("case"), group.text("amplitude_ssim", 3)), object,
                            Channel::amplitude, range));
     figure.add(difference_panel("|Difference|", object, truth, Channel::amplitude, range));
+  }
+  return figure;
+}
+
+/// The losses of all trainings over their epochs, a panel for each case: what is minimised differs between them.
+io::Figure learning_curves(const std::vector<io::ArmResult>& arms) {
+  io::Figure figure("Simulated lines: learning curves");
+  int64_t panels = 0;
+  for (const Case& c : cases) {
+    io::CurvePanel panel{.title = c.name, .x_label = "epoch", .y_label = "loss", .log_y = true};
+    const std::string first_letters = fmt::format("{}_", c.name);
+    for (const io::ArmResult& arm : arms)
+      if (arm.arm.starts_with(first_letters))
+        for (const auto& [key, what] : {std::pair{"train_loss", "training"}, {"val_loss", "validation"}})
+          if (const std::vector<double>& losses = curve_of(arm, key); !losses.empty())
+            panel.curves.push_back(
+                epoch_curve(fmt::format("{}, {}", what, arm.arm.substr(first_letters.size())), losses));
+    if (panel.curves.empty()) continue;
+    if (panels++ % 2 == 0) figure.new_row();
+    figure.add(std::move(panel));
   }
   return figure;
 }
@@ -164,6 +185,11 @@ StudyReport report(const std::vector<io::ArmResult>& arms, const std::string& fo
   if (!groups.empty())
     out.figures.push_back({"sim_lines.png", "Truth, reconstruction and their difference, each case's first seed.",
                            picture(groups, folder)});
+  const bool any_losses = std::any_of(arms.begin(), arms.end(),
+                                      [](const io::ArmResult& arm) { return !curve_of(arm, "train_loss").empty(); });
+  if (any_losses)
+    out.figures.push_back(
+        {"learning_curves.png", "Loss of training and validation over the epochs.", learning_curves(arms)});
   return out;
 }
 

@@ -68,6 +68,22 @@ io::ImagePanel difference_panel(const std::string& title, const FieldImage& imag
   return panel(title, image, values, io::ColourMap::viridis, {0, (range.high - range.low) / 4}, unit_of(channel));
 }
 
+const std::vector<double>& curve_of(const io::ArmResult& arm, const std::string& name) {
+  static const std::vector<double> none;
+  for (const auto& [key, values] : arm.curves)
+    if (key == name) return values;
+  return none;
+}
+
+io::Curve epoch_curve(const std::string& label, const std::vector<double>& losses) {
+  io::Curve curve{.label = label};
+  for (size_t epoch = 0; epoch < losses.size(); ++epoch) {
+    curve.x.push_back(static_cast<double>(epoch + 1));
+    curve.y.push_back(losses[epoch]);
+  }
+  return curve;
+}
+
 io::Curve frc_curve(const std::string& label, const std::vector<double>& rings, double side_px) {
   io::Curve curve{.label = label};
   for (size_t ring = 0; ring < rings.size() && static_cast<double>(ring) <= side_px / 2; ++ring) {

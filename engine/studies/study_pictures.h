@@ -4,6 +4,7 @@
 
 #include "engine/metrics.h"
 #include "io/figure.h"
+#include "io/study_files.h"
 
 namespace ptyfuse::studies {
 
@@ -23,6 +24,12 @@ io::ImagePanel image_panel(const std::string& title, const FieldImage& image, Ch
 /// |difference| of the channel, from 0 to a quarter of the range.
 io::ImagePanel difference_panel(const std::string& title, const FieldImage& image, const FieldImage& truth,
                                 Channel channel, ValueRange range);
+
+/// An arm's stored curve; empty where it has none of that name.
+const std::vector<double>& curve_of(const io::ArmResult& arm, const std::string& name);
+
+/// A value for each epoch, over epochs counted from 1.
+io::Curve epoch_curve(const std::string& label, const std::vector<double>& losses);
 
 /// A Fourier ring correlation over cycles per pixel, up to the Nyquist frequency, of images of this side.
 io::Curve frc_curve(const std::string& label, const std::vector<double>& rings, double side_px);

@@ -29,13 +29,19 @@ TEST_F(cli_study, sim_lines_writes_its_table_beside_the_published_one) {
   const json results = json::parse(text("DIR/results.json"));
   ASSERT_EQ(results["arms"].size(), 4U);
   EXPECT_TRUE(results["complete"].get<bool>());
-  for (const auto& arm : results["arms"]) EXPECT_GT(arm["rows"][0]["amplitude_mae"].get<double>(), 0) << arm["arm"];
+  for (const auto& arm : results["arms"]) {
+    EXPECT_GT(arm["rows"][0]["amplitude_mae"].get<double>(), 0) << arm["arm"];
+    ASSERT_EQ(arm["curves"]["train_loss"].size(), 1U) << arm["arm"];
+    EXPECT_EQ(arm["curves"]["train_loss"][0], arm["rows"][0]["loss"]) << arm["arm"];
+    EXPECT_EQ(arm["curves"]["val_loss"].size(), 1U) << arm["arm"];
+  }
   EXPECT_EQ(first_line(text("DIR/results.csv"))
                 .rfind("arm,case,seed,train_s,reconstruct_s,groups,epochs,loss,"
                        "amplitude_ssim,amplitude_ms_ssim,amplitude_psnr_255,",
                        0),
             0U);
   EXPECT_EQ(text("DIR/sim_lines.png").substr(1, 3), "PNG");
+  EXPECT_EQ(text("DIR/learning_curves.png").substr(1, 3), "PNG");
   EXPECT_NE(text("DIR/report.md").find("quick"), std::string::npos);
   const io::ComplexImage object =
       io::read_complex_image(folder.file("DIR/arms/gs1_ideal_seed0.npz:reconstruction"), "reconstruction");
@@ -108,6 +114,8 @@ TEST_F(cli_study, compare_brings_results_of_all_kinds_side_by_side) {
   EXPECT_EQ(facts["study"], "compare");
   EXPECT_EQ(facts["arms_done"], 3);
   EXPECT_EQ(facts["complete"], true);
+  std::filesystem::create_directory(folder.file("RUN/study"));  // a folder of that name says nothing of a run's
+  EXPECT_TRUE(json::parse(run_well({"info", "RUN", "--json"}).out).contains("parameters"));
   const std::string metrics = text("DIR/comparison_metrics.csv"), curves = text("DIR/comparison_frc_curves.csv");
   EXPECT_EQ(first_line(metrics), "model,metric,amplitude,phase,value");
   for (const char* line :

@@ -33,11 +33,10 @@ std::vector<float> noise(int64_t n, uint32_t seed) {
   return v;
 }
 
-// make(device) gives the body.
+// make(device) gives the body, the processor's whatever the tests run on.
 template <class Make>
 Result run_body(const Conv3x3Spec& spec, int threads, bool accumulate, Make make) {
-  const Device device =
-      Device::cpu({.threads = threads});  // whatever the tests run on: these are the processor's bodies
+  const Device device = Device::cpu({.threads = threads});
   Stream stream(device);
   const int64_t scale = spec.input_upsampled ? 2 : 1;
   const Shape in_shape{spec.batch, spec.height / scale, spec.width / scale, spec.in_channels};
