@@ -76,9 +76,9 @@ class RefineCommand : public Command {
     if (!stopped.empty())
       throw Error(ErrorKind::cancelled,
                   stopped + "; " + output_ + " holds the object so far, and 'refine --start " + output_ + "' goes on");
-    std::printf("%s: %lld sweeps over %lld patterns in %.2f s, R %.4f -> %.4f\n", output_.c_str(),
-                static_cast<long long>(setup_.sweeps.sweeps), static_cast<long long>(result.pattern_count), seconds,
-                state.residual.front(), state.residual.back());
+    std::printf("%s: %lld sweep%s over %lld patterns in %.2f s, R %.4f -> %.4f\n", output_.c_str(),
+                static_cast<long long>(setup_.sweeps.sweeps), setup_.sweeps.sweeps == 1 ? "" : "s",
+                static_cast<long long>(result.pattern_count), seconds, state.residual.front(), state.residual.back());
     return 0;
   }
 
@@ -92,9 +92,10 @@ class RefineCommand : public Command {
     const bool moves = setup_.sweeps.update_positions || start.positions_corrected;
     const bool take_its_probe = setup_.probe.empty() && !start.probe.empty();
     if (take_its_probe) require_probe(info, start.probe, setup_.start);
-    RefineState state = start_from_object(info, start.object, start.weight, start.origin_px,
-                                          take_its_probe ? start.probe : choose_probe(setup_.probe, info), counts, host,
-                                          moves ? room_px : 0);
+    const io::ComplexImage other = take_its_probe ? io::ComplexImage() : choose_probe(setup_.probe, info);
+    const ObjectStart placed{start.object, start.weight, start.origin_px, take_its_probe ? start.probe : other,
+                             take_its_probe ? start.mean_counts : 0};
+    RefineState state = start_from_object(info, placed, counts, host, moves ? room_px : 0);
     if (start.positions_corrected) state.positions_px = start.positions_px;
     return state;
   }

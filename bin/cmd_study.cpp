@@ -25,10 +25,11 @@ class StudyCommand : public Command {
            "DIR becomes a folder: report.md (table, findings, figures), results.csv, results.json, and for each arm\n"
            "arms/NAME.json, .npz and .png. An arm that is done is not done again: after Ctrl-C or a failure the same\n"
            "command goes on, and --seeds 3 after --seeds 1 adds two. Other settings need another DIR, or --force,\n"
-           "which does every arm anew. Without --quick a study is hours of work on a CPU.\n\n"
+           "which does every arm anew. Without --quick a study is hours of work on a CPU. Of several devices\n"
+           "(--device cuda:0,cuda:1) each does one arm at a time; cpu,cpu does two with half of the threads each.\n\n"
            "Examples:\n"
            "  ptyfuse study sim-lines -o LINES --quick --probe PROBE.h5:probe\n"
-           "  ptyfuse study sim-lines -o PUBLISHED --as-published --seeds 3   # for a GPU\n"
+           "  ptyfuse study sim-lines -o PUBLISHED --as-published --seeds 3 --device cuda:0,cuda:1\n"
            "  ptyfuse study dose -o DOSE --quick\n"
            "  ptyfuse study sparse -o SPARSE --quick --scan SCAN.h5 --crop 68:396,68:396\n"
            "  ptyfuse study compare -o COMPARED --scan SCAN.h5 --inputs ours=RUN iterated=R.h5\n";
@@ -43,10 +44,11 @@ class StudyCommand : public Command {
                   ->type_name("[NAME=]FILE");
     add_table(app, studies::study_options(config_));
   }
+  bool takes_several_devices() const override { return true; }
   int run() override {
     const studies::Study study = studies::make_study(checked_name(), config_);
-    const Device device = make_device();
-    const studies::RunOutcome outcome = studies::run_study(study, output_, force_, device, make_control());
+    const std::vector<Device> devices = make_devices();
+    const studies::RunOutcome outcome = studies::run_study(study, output_, force_, devices, make_control());
     if (!outcome.arms.empty()) {
       std::printf("%s\n\n%s\n", study.title.c_str(), outcome.report.table.c_str());
       for (const std::string& note : outcome.report.notes) std::printf("%s\n", note.c_str());

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <string_view>
 
 #include "bin/progress.h"
@@ -60,7 +61,11 @@ void Command::declare_all(CLI::App& app) {
   for (const auto& [name, given] : given_) settings.insert(given->option);
   forbid_empty_names(app, settings);
   OptionTable common;
-  common.text("device", globals_.device, "where to compute", "auto|cpu|cuda|cuda:K");
+  if (takes_several_devices())
+    common.text("device", globals_.device, "where to compute; several, between commas, share the work",
+                "auto|cpu|cuda:K[,...]");
+  else
+    common.text("device", globals_.device, "where to compute", "auto|cpu|cuda|cuda:K");
   common.integer("threads", globals_.threads, "host threads; 0: all", 0, 1024);
   if (given_.count("seed") == 0) common.seed("seed", globals_.seed, "without effect here: nothing is drawn at random");
   common.flag("quiet", globals_.quiet, "no progress and notices: results and errors only");
@@ -133,7 +138,7 @@ void Command::apply_options() {
       if (option.must_be_given && option.get().empty())
         throw UsageError("--" + option.name + " " + option.placeholder + " is needed: " + option.help);
   }
-  gpu_index(globals_.device);  // also where nothing is computed
+  device_names();  // also where nothing is computed
   if (globals_.verbose)
     std::fprintf(stderr, "ptyfuse %s %s\n%s%s", PTYFUSE_VERSION, name(), settings_toml().c_str(),
                  tables_.back().to_toml().c_str());
@@ -189,9 +194,35 @@ std::string Command::auto_takes_no_gpu() {
 #endif
 }
 
+std::vector<std::string> Command::device_names() const {
+  std::vector<std::string> names;
+  std::istringstream text(globals_.device);
+  for (std::string name; std::getline(text, name, ',');) {
+    gpu_index(name);
+    names.push_back(name);
+  }
+  if (names.empty() || globals_.device.ends_with(',')) gpu_index("");
+  if (names.size() > 1 && !takes_several_devices())
+    throw UsageError("--device: '" + globals_.device + "' names several devices, 'ptyfuse " + name() +
+                     "' works on one; expected auto, cpu, cuda, cuda:K");
+  return names;
+}
+
 Device Command::make_device(int64_t memory_limit_bytes) const {
-  const std::string& wanted = globals_.device;
-  const int threads = static_cast<int>(globals_.threads);
+  return make_device(globals_.device, static_cast<int>(globals_.threads), memory_limit_bytes);
+}
+
+std::vector<Device> Command::make_devices() const {
+  const std::vector<std::string> names = device_names();
+  const auto count = static_cast<int>(names.size());
+  int threads = static_cast<int>(globals_.threads);
+  if (count > 1) threads = std::max(1, (threads > 0 ? threads : Device::cpu().threads()) / count);
+  std::vector<Device> out;
+  for (const std::string& name : names) out.push_back(make_device(name, threads, 0));
+  return out;
+}
+
+Device Command::make_device(const std::string& wanted, int threads, int64_t memory_limit_bytes) const {
   const auto cuda = [&](int index) {
     return Device::cuda({.index = index, .threads = threads, .memory_limit_bytes = memory_limit_bytes});
   };

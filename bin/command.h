@@ -32,6 +32,8 @@ class Command {
   /// former takes a value names something: "" is refused.
   virtual void declare(CLI::App& app) = 0;
   virtual int run() = 0;
+  /// Whether --device may name several, between commas.
+  virtual bool takes_several_devices() const { return false; }
 
   const GlobalOptions& globals() const { return globals_; }
 
@@ -55,6 +57,9 @@ class Command {
   static std::string auto_takes_no_gpu();
   /// The device of --device, --threads; says which one "auto" took. UsageError: no such device in this build.
   Device make_device(int64_t memory_limit_bytes = 0) const;
+  /// The same of every name in --device, between commas, for a command that works on several at once; --threads, or
+  /// all, are shared out among them.
+  std::vector<Device> make_devices() const;
   /// io::open_scan() with --threads.
   std::unique_ptr<io::ScanReader> open_scan(const std::string& path, const io::ScanHints& hints) const;
   /// Cancellation by signals, progress on stderr, notices.
@@ -67,6 +72,10 @@ class Command {
   std::string settings_toml() const;
 
  private:
+  Device make_device(const std::string& wanted, int threads, int64_t memory_limit_bytes) const;
+  /// The names in --device. UsageError: there is no such device, or the command takes one alone.
+  std::vector<std::string> device_names() const;
+
   GlobalOptions globals_;
   std::string config_file_;
   std::vector<OptionTable> tables_;

@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "bin/printable.h"
+#include "engine/clock_text.h"
 
 namespace ptyfuse::cli {
 namespace {
@@ -23,12 +24,6 @@ std::string describe(const ProgressEvent& event) {
 }
 
 }  // namespace
-
-std::string clock_text(double seconds) {
-  const auto whole = static_cast<int64_t>(std::llround(std::clamp(seconds, 0.0, 1e9)));
-  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
-  return fmt::format("{}:{:02}", whole / 60, whole % 60);
-}
 
 ProgressMeter::ProgressMeter() : terminal_(isatty(STDERR_FILENO) == 1), last_(std::chrono::steady_clock::now()) {}
 ProgressMeter::~ProgressMeter() {

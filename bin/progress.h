@@ -23,7 +23,4 @@ class ProgressMeter {
   std::chrono::steady_clock::time_point last_;
 };
 
-/// "1:05", "2:03:10"
-std::string clock_text(double seconds);
-
 }  // namespace ptyfuse::cli

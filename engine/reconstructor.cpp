@@ -315,8 +315,8 @@ struct Reconstructor::Impl {
     sweeps.host_memory_bytes = config.host_memory_bytes;
     if (out.probe.empty() || out.object.depth > 1 || (config.polish_sweeps == 0 && !config.report_residual)) return;
     const std::unique_ptr<io::ScanReader> scan = open_scan();
-    RefineState state = start_from_object(scan->info(), out.object, out.weight, out.origin_px, out.probe,
-                                          mean_counts(device, *scan, sweeps.frames, control));
+    RefineState state =
+        start_from_object(scan->info(), start_of(out), mean_counts(device, *scan, sweeps.frames, control));
     if (config.polish_sweeps == 0) {
       try {
         out.residual = {residual(device, *scan, sweeps, state)};

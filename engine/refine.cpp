@@ -152,6 +152,14 @@ std::unique_ptr<Memory> take_memory(const Device& device, const Need& need) {
   }
 }
 
+/// Whether the run is long enough for what is to move.
+bool probe_moves(const RefineConfig& config) {
+  return config.update_probe && config.sweeps > probe_begins;
+}
+bool positions_move(const RefineConfig& config) {
+  return config.update_positions && config.sweeps > positions_begin;
+}
+
 /// One run over a scan.
 class Refinement {
  public:
@@ -176,8 +184,8 @@ class Refinement {
                               .frames = static_cast<int64_t>(frames_.size()),
                               .masked = !info_.mask.empty(),
                               .updates = config.sweeps > 0,
-                              .probe_step = config.update_probe && config.sweeps > probe_begins,
-                              .positions = config.update_positions && config.sweeps > positions_begin});
+                              .probe_step = probe_moves(config),
+                              .positions = positions_move(config)});
     upload(m_->object, state.object);
     upload(m_->probe, probe);
     if (!info_.mask.empty())
@@ -233,7 +241,7 @@ class Refinement {
     copy_to_host<complex64>(stream_, state.object.data.data(), m_->object.view(), m_->object.elements());
     state.probe = {modes_, side_, side_, std::vector<complex64>(static_cast<size_t>(m_->probe.elements()))};
     copy_to_host<complex64>(stream_, state.probe.data.data(), m_->probe.view(), m_->probe.elements());
-    if (config_.update_positions) state.positions_px = positions_.positions_px();
+    if (positions_move(config_)) state.positions_px = positions_.positions_px();
   }
 
   FramePositions::Moved moved() const { return positions_.moved(); }
@@ -515,6 +523,10 @@ void refine(const Device& device, io::ScanReader& scan, const RefineConfig& conf
   Refinement run(device, scan, config, state, probe);
   if (run.part() < run.batch())
     control.say(fmt::format("the device's memory holds {} frames of a batch of {} at a time", run.part(), run.batch()));
+  if (config.sweeps > 0 && config.update_probe && !probe_moves(config))
+    control.say(fmt::format("--update-probe: the probe stays, it moves from sweep {} on", probe_begins + 1));
+  if (config.sweeps > 0 && config.update_positions && !positions_move(config))
+    control.say(fmt::format("--update-positions: positions stay, they move from sweep {} on", positions_begin + 1));
   std::vector<double> residuals{run.residual()};
   check_residual(residuals.back(), 0);
   const auto start = std::chrono::steady_clock::now();
@@ -553,13 +565,13 @@ void refine(const Device& device, io::ScanReader& scan, const RefineConfig& conf
          .seconds_left = seconds / done * (total - done),
          .message = fmt::format(
              "sweep {}/{} R {:.4f}{}", sweep + 1, config.sweeps, residuals.back(),
-             config.update_positions ? fmt::format(", positions moved by {:.3f} px rms", run.moved().rms_px) : "")});
+             positions_move(config) ? fmt::format(", positions moved by {:.3f} px rms", run.moved().rms_px) : "")});
   }
   if (keep_start(residuals, control)) {
     state.probe = std::move(probe);
   } else {
     run.download(state);
-    if (config.update_positions)
+    if (positions_move(config))
       control.say(fmt::format("positions moved by {:.3f} px rms, the farthest by {:.3f} of at most {} px",
                               run.moved().rms_px, run.moved().most_px, position_room_px(state.probe.height)));
   }

@@ -34,6 +34,7 @@ struct RefineState {
   io::ComplexImage object;                 ///< [1,H,W]
   std::array<int64_t, 2> origin_px{0, 0};  ///< of element [0,0], scan pixels, [y,x]
   io::ComplexImage probe;                  ///< [modes,N,N]
+  double mean_counts = 0;                  ///< of a pattern, as the start has it
   /// [frames chosen] of each frame's index N/2, [y,x], as the object has it; empty: the scan's. refine() sets them
   /// where they move.
   std::vector<std::array<double, 2>> positions_px = {};
@@ -48,12 +49,20 @@ struct RefineState {
 RefineState flat_start(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts,
                        int64_t host_memory_bytes = 0, int64_t room_px = 0);
 
-/// A start from any object (a network's, another run's): placed on the scan's canvas; what it does not cover (weight 0)
-/// is its covered part's mean; scaled and the probe with it as flat_start does.
-RefineState start_from_object(const io::ScanInfo& scan, const io::ComplexImage& object,
-                              const std::vector<float>& weight, std::array<int64_t, 2> origin_px,
-                              const io::ComplexImage& probe, double mean_counts, int64_t host_memory_bytes = 0,
-                              int64_t room_px = 0);
+/// An object to start from, a network's or another run's, and the probe that goes with it.
+struct ObjectStart {
+  const io::ComplexImage& object;          ///< [1,H,W]
+  const std::vector<float>& weight;        ///< [H,W], 0: not covered; empty: covered where it is not 0
+  std::array<int64_t, 2> origin_px{0, 0};  ///< of element [0,0], scan pixels, [y,x]
+  const io::ComplexImage& probe;           ///< [modes,N,N]
+  double mean_counts = 0;                  ///< of a pattern, which both explain as they are; 0: they do not
+};
+
+/// Placed on the scan's canvas; what the object does not cover is its covered part's mean amplitude and phase. Where
+/// both explain counts already, only the probe is scaled, if the scan has another dose; else the object is scaled to a
+/// mean amplitude of 1, and the probe so that together they explain the mean counts.
+RefineState start_from_object(const io::ScanInfo& scan, const ObjectStart& start, double mean_counts,
+                              int64_t host_memory_bytes = 0, int64_t room_px = 0);
 
 /// Runs config.sweeps sweeps in place, or leaves the start (and says so) where they would end with a larger R; reads
 /// the scan in pieces within host_memory_bytes. Frames in seeded order, gather form, bitwise repeatable whatever the

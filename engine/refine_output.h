@@ -8,4 +8,7 @@ namespace ptyfuse {
 /// summed over out.positions_px (whole pixels), 0 where no patch reaches.
 void place_refined(const RefineState& state, io::Reconstruction& out);
 
+/// A reconstruction, which must outlive it, as a start.
+ObjectStart start_of(const io::Reconstruction& reconstruction);
+
 }  // namespace ptyfuse

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/illumination.h"
 #include "engine/patch_corner.h"
 #include "engine/probe.h"
 #include "engine/refine.h"
@@ -16,8 +17,8 @@ namespace {
 
 // 16 GiB: beyond it positions are not in pixels.
 constexpr int64_t largest_canvas_px = int64_t{1} << 31;
-// The start, the object on the device where that is the host, and the result.
-constexpr int64_t canvas_bytes_per_px = 3 * sizeof(complex64);
+// The start, the object on the device where that is the host, the result, and the illumination.
+constexpr int64_t canvas_bytes_per_px = 3 * sizeof(complex64) + sizeof(float);
 
 struct Canvas {
   std::array<int64_t, 2> origin_px{0, 0};
@@ -51,6 +52,26 @@ Canvas canvas_of(const io::ScanInfo& scan, int64_t host_memory_bytes, int64_t ro
   return out;
 }
 
+/// The mean counts of a pattern that a probe and the state's object explain: by the power of all patches, which needs
+/// no transform (Parseval).
+double explained_counts(const io::ScanInfo& scan, const io::ComplexImage& probe, const RefineState& state) {
+  const std::vector<float> light =
+      illumination(probe, scan.positions_px, state.origin_px, state.object.height, state.object.width);
+  double power = 0;
+  for (size_t i = 0; i < light.size(); ++i) power += light[i] * std::norm(std::complex<double>(state.object.data[i]));
+  if (!(power > 0))
+    throw Error(ErrorKind::numeric,
+                "refine: the object to start from is zero wherever the probe shines; start from flat");
+  return power / static_cast<double>(scan.positions_px.size());
+}
+
+/// The state's probe is the one that explains `counts`, scaled to the state's mean counts.
+void scale_probe(const io::ComplexImage& probe, double counts, RefineState& state) {
+  const auto factor = static_cast<float>(std::sqrt(state.mean_counts / counts));
+  state.probe = probe;
+  for (auto& v : state.probe.data) v *= factor;
+}
+
 }  // namespace
 
 RefineState flat_start(const io::ScanInfo& scan, const io::ComplexImage& probe, double mean_counts,
@@ -64,37 +85,35 @@ RefineState flat_start(const io::ScanInfo& scan, const io::ComplexImage& probe, 
   state.origin_px = canvas.origin_px;
   state.object = {1, canvas.height, canvas.width, {}};
   state.object.data.assign(static_cast<size_t>(canvas.height * canvas.width), 1.0F);
-  state.probe = probe;
-  const auto factor = static_cast<float>(std::sqrt(mean_counts / total_power(probe)));
-  for (auto& v : state.probe.data) v *= factor;
+  state.mean_counts = mean_counts;
+  scale_probe(probe, total_power(probe), state);
   return state;
 }
 
-RefineState start_from_object(const io::ScanInfo& scan, const io::ComplexImage& object,
-                              const std::vector<float>& weight, std::array<int64_t, 2> origin_px,
-                              const io::ComplexImage& probe, double mean_counts, int64_t host_memory_bytes,
-                              int64_t room_px) {
+RefineState start_from_object(const io::ScanInfo& scan, const ObjectStart& start, double mean_counts,
+                              int64_t host_memory_bytes, int64_t room_px) {
+  const io::ComplexImage& object = start.object;
   if (object.depth != 1 || object.empty())
     throw_shape_error("refine",
                       "the object to start from has " + std::to_string(object.depth) + " images, expected one");
-  if (!weight.empty() && weight.size() != object.data.size())
+  if (!start.weight.empty() && start.weight.size() != object.data.size())
     throw_shape_error("refine", "the object to start from has " + std::to_string(object.data.size()) +
-                                    " pixels, its weight " + std::to_string(weight.size()));
+                                    " pixels, its weight " + std::to_string(start.weight.size()));
   if (!all_finite(object))
     throw Error(ErrorKind::numeric, "refine: the object to start from is not finite; start from another or from flat");
-  RefineState state = flat_start(scan, probe, mean_counts, host_memory_bytes, room_px);
+  RefineState state = flat_start(scan, start.probe, mean_counts, host_memory_bytes, room_px);
 
   const auto weight_at = [&](size_t i) -> double {
-    if (!weight.empty()) return weight[i];
+    if (!start.weight.empty()) return start.weight[i];
     return object.data[i] == std::complex<float>{} ? 0 : 1;
   };
   // Calls body(pixel of the canvas, pixel of the object) where the object covers the canvas.
   const auto for_covered = [&](const auto& body) {
     for (int64_t y = 0; y < state.object.height; ++y) {
-      const int64_t from_y = y + state.origin_px[0] - origin_px[0];
+      const int64_t from_y = y + state.origin_px[0] - start.origin_px[0];
       if (from_y < 0 || from_y >= object.height) continue;
       for (int64_t x = 0; x < state.object.width; ++x) {
-        const int64_t from_x = x + state.origin_px[1] - origin_px[1];
+        const int64_t from_x = x + state.origin_px[1] - start.origin_px[1];
         if (from_x < 0 || from_x >= object.width) continue;
         const auto from = static_cast<size_t>(from_y * object.width + from_x);
         if (weight_at(from) > 0) body(static_cast<size_t>(y * state.object.width + x), from);
@@ -111,14 +130,17 @@ RefineState start_from_object(const io::ScanInfo& scan, const io::ComplexImage& 
   });
   if (weights == 0)
     throw_shape_error("refine", "the object to start from covers nothing of the scan: it lies at [" +
-                                    std::to_string(origin_px[0]) + ", " + std::to_string(origin_px[1]) +
+                                    std::to_string(start.origin_px[0]) + ", " + std::to_string(start.origin_px[1]) +
                                     "], the scan's canvas at [" + std::to_string(state.origin_px[0]) + ", " +
                                     std::to_string(state.origin_px[1]) + "]");
   if (amplitude == 0) throw Error(ErrorKind::numeric, "refine: the object to start from is zero; start from flat");
-  const auto scale = static_cast<float>(weights / amplitude);
-  const auto phase = static_cast<float>(std::arg(mean));
-  std::fill(state.object.data.begin(), state.object.data.end(), std::polar(1.0F, phase));
+  const double mean_amplitude = amplitude / weights;
+  const bool fits = start.mean_counts > 0;
+  const float scale = fits ? 1 : static_cast<float>(1 / mean_amplitude);
+  std::fill(state.object.data.begin(), state.object.data.end(),
+            std::polar(scale * static_cast<float>(mean_amplitude), static_cast<float>(std::arg(mean))));
   for_covered([&](size_t to, size_t from) { state.object.data[to] = scale * object.data[from]; });
+  scale_probe(start.probe, fits ? start.mean_counts : explained_counts(scan, start.probe, state), state);
   return state;
 }
 

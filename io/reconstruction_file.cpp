@@ -100,7 +100,10 @@ void write_reconstruction(const std::string& path, const Reconstruction& r, bool
     if (r.pixel_size_m) object.set_number("pixel_size_m", *r.pixel_size_m);
   }
   file.write<float>("weight", shape_like(r.object), r.weight);
-  if (!r.probe.empty()) write_hdf5_image(file, "probe", r.probe);
+  if (!r.probe.empty()) {
+    h5::Dataset probe = write_hdf5_image(file, "probe", r.probe);
+    if (r.mean_counts > 0) probe.set_number("mean_counts", r.mean_counts);
+  }
   if (!r.positions_px.empty()) {
     std::vector<double> positions;
     for (const auto& p : r.positions_px) positions.insert(positions.end(), p.begin(), p.end());
@@ -132,7 +135,14 @@ Reconstruction read_reconstruction(const std::string& path) {
   r.origin_px = whole_origin(object);
   r.pixel_size_m = object.number("pixel_size_m");
   r.weight = read_weight(file, r.object);
-  if (file.has("probe")) r.probe = read_hdf5_image(file.dataset("probe"));
+  if (file.has("probe")) {
+    const h5::Dataset probe = file.dataset("probe");
+    r.probe = read_hdf5_image(probe);
+    r.mean_counts = probe.number("mean_counts").value_or(0);
+    if (!(r.mean_counts >= 0) || !std::isfinite(r.mean_counts))
+      throw FileError(path, "probe",
+                      fmt::format("attribute 'mean_counts' is {}, expected a positive number", r.mean_counts));
+  }
   if (file.has("positions_px")) {
     r.positions_px = read_positions(file);
     r.positions_corrected = file.dataset("positions_px").number("corrected").value_or(0) != 0;

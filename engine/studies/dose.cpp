@@ -142,15 +142,22 @@ std::string claim(const std::vector<SeedGroup>& groups, int64_t seeds) {
       std::isnan(mae_ten->mean(figure)))
     return "The published claim, that NLL at 1e4 photons equals MAE at ten times the dose, cannot be judged: an arm "
            "that it needs is missing or its FRC50 is undefined.";
-  // Where ten times the dose gains MAE less than a ring, noise is not what limits the networks.
+  const auto spread = [&](const SeedGroup* a, const SeedGroup* b) {
+    return std::hypot(a->deviation(figure), b->deviation(figure));
+  };
+  // Where ten times the dose gains MAE less than a ring, or than the seeds spread, noise is not what limits the
+  // networks.
   const double gain = mae_ten->mean(figure) - mae->mean(figure);
+  const double lead = nll->mean(figure) - mae_ten->mean(figure);
   const std::string verdict =
-      !(gain >= 1) ? fmt::format(
-                         "the claim is not tested: ten times the dose takes MAE {:.1f} rings further, so that "
-                         "something else than noise limits these networks (--epochs, --filters-scale)",
-                         gain)
-      : nll->mean(figure) >= mae_ten->mean(figure) ? "the claim holds"
-                                                   : "the claim does not hold";
+      !(gain >= std::max(1.0, spread(mae, mae_ten)))
+          ? fmt::format(
+                "the claim is not tested: ten times the dose takes MAE {:.1f} rings further, so that "
+                "something else than noise limits these networks (--epochs, --filters-scale)",
+                gain)
+      : lead >= 0                     ? "the claim holds"
+      : lead >= -spread(nll, mae_ten) ? "the claim holds within the spread of the seeds"
+                                      : "the claim does not hold";
   std::string text = fmt::format(
       "Claim, as published: by FRC50, NLL at 1e4 photons equals MAE at ten times the dose. Measured here: NLL at 1e4 "
       "reaches ring {}, MAE at 1e4 ring {}, MAE at 1e5 ring {}. So here {}.",
@@ -175,7 +182,7 @@ io::Figure six_panels(const std::vector<SeedGroup>& groups, const std::string& f
     figure.add(image_panel("Truth", truth, Channel::amplitude, range));
     for (const auto& [name, group] : {std::pair{"NLL", nll}, {"MAE", mae}})
       figure.add(
-          image_panel(fmt::format("{}, {:.0e} photons, SSIM {}", name, photons, group->text("amplitude_ssim", 3)),
+          image_panel(fmt::format("{}, {:.0e} photons, SSIM {}", name, photons, group->first_text("amplitude_ssim", 3)),
                       stored_image(file(group), "reconstruction"), Channel::amplitude, range));
   }
   return figure;
@@ -209,8 +216,8 @@ StudyReport report(const std::vector<io::ArmResult>& arms, const std::string& fo
   out.notes.push_back(claim(groups, config.seeds));
   const auto both = [&](double photons) { return find(groups, "nll", photons) && find(groups, "mae", photons); };
   if (both(1e9) || both(1e4))
-    out.figures.push_back(
-        {"dose.png", "Truth and reconstructions at 1e9 and 1e4 photons.", six_panels(groups, folder)});
+    out.figures.push_back({"dose.png", "Truth and reconstructions at 1e9 and 1e4 photons, each loss's first seed.",
+                           six_panels(groups, folder)});
   out.figures.push_back({"frc_over_dose.png", "FRC50 and SSIM of the amplitude over the dose.", curves(groups)});
   return out;
 }

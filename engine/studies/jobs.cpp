@@ -14,6 +14,7 @@
 #include "engine/frame_range.h"
 #include "engine/pictures.h"
 #include "engine/probe.h"
+#include "engine/refine_options.h"
 #include "engine/refine_output.h"
 #include "engine/train_options.h"
 #include "io/file_error.h"
@@ -27,7 +28,7 @@ using Clock = std::chrono::steady_clock;
 
 /// Settings that alter no result, or that the study gives by other names.
 const std::set<std::string> without_effect = {"scans",     "host-memory", "device-memory", "checkpoint-every",
-                                              "recompute", "probe"};
+                                              "recompute", "probe",       "start"};
 
 /// A permutation of 64 bits in which every one of them reaches all others: the finaliser of SplitMix64 (Steele, Lea and
 /// Flood 2014) with Stafford's 13th constants. A multiplication alone moves changes upwards only, and one in the
@@ -93,8 +94,7 @@ io::Reconstruction refine_on(const ArmContext& context, const RefineConfig& conf
                              const ScanOpener& open) {
   const std::unique_ptr<io::ScanReader> scan = open();
   const double counts = mean_counts(context.device, *scan, config.frames, context.control);
-  return sweeps(context, config, *scan,
-                start_from_object(scan->info(), start.object, start.weight, start.origin_px, start.probe, counts));
+  return sweeps(context, config, *scan, start_from_object(scan->info(), start_of(start), counts));
 }
 
 Evaluation evaluate_widened(const io::Reconstruction& reconstruction, const io::ComplexImage& truth,
@@ -197,6 +197,12 @@ Settings settings_of(const TrainConfig& config) {
 Settings settings_of(const ReconstructConfig& config) {
   ReconstructConfig copy = config;
   return settings_of(reconstruct_options(copy), "reconstruct");
+}
+
+Settings settings_of(const RefineConfig& config) {
+  RefineSetup setup;
+  setup.sweeps = config;
+  return settings_of(refine_options(setup), "refine");
 }
 
 std::string file_fingerprint(const std::string& file_and_dataset) {

@@ -75,6 +75,7 @@ Settings settings_of(const OptionTable& table, const std::string& prefix);
 /// All that a network's outcome depends on beside its scan.
 Settings settings_of(const TrainConfig& config);
 Settings settings_of(const ReconstructConfig& config);
+Settings settings_of(const RefineConfig& config);
 
 inline Settings operator+(Settings a, const Settings& b) {
   a.insert(a.end(), b.begin(), b.end());

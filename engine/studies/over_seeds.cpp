@@ -41,15 +41,34 @@ double SeedGroup::mean(const std::string& figure) const {
   return all.empty() ? std::numeric_limits<double>::quiet_NaN() : sum / static_cast<double>(all.size());
 }
 
+double SeedGroup::deviation(const std::string& figure) const {
+  const std::vector<double> all = values(figure);
+  if (all.size() < 2) return 0;
+  const double middle = mean(figure);
+  double squares = 0;
+  for (const double value : all) squares += (value - middle) * (value - middle);
+  return std::sqrt(squares / static_cast<double>(all.size() - 1));
+}
+
 std::string SeedGroup::text(const std::string& figure, int decimals) const {
   const std::vector<double> all = values(figure);
   if (all.empty()) return "-";
-  const double middle = mean(figure);
-  if (all.size() == 1) return fmt::format("{:.{}f}", middle, decimals);
-  double squares = 0;
-  for (const double value : all) squares += (value - middle) * (value - middle);
-  return fmt::format("{:.{}f} ± {:.{}f}", middle, decimals, std::sqrt(squares / static_cast<double>(all.size() - 1)),
-                     decimals);
+  std::string out = fmt::format("{:.{}f}", mean(figure), decimals);
+  if (all.size() > 1) out += fmt::format(" ± {:.{}f}", deviation(figure), decimals);
+  const size_t wanted = std::max(expected_, rows_.size());
+  if (all.size() < wanted) out += fmt::format(" ({} of {})", all.size(), wanted);
+  return out;
+}
+
+double SeedGroup::first(const std::string& figure) const {
+  const io::Cell* cell = rows_.empty() ? nullptr : io::find_cell(rows_.front(), figure);
+  const auto* value = cell == nullptr ? nullptr : std::get_if<double>(cell);
+  return value == nullptr ? std::numeric_limits<double>::quiet_NaN() : *value;
+}
+
+std::string SeedGroup::first_text(const std::string& figure, int decimals) const {
+  const double value = first(figure);
+  return std::isnan(value) ? "-" : fmt::format("{:.{}f}", value, decimals);
 }
 
 std::vector<SeedGroup> over_seeds(const std::vector<io::ArmResult>& arms, const std::vector<std::string>& labels) {
@@ -66,6 +85,12 @@ std::vector<SeedGroup> over_seeds(const std::vector<io::ArmResult>& arms, const 
       found->add(row);
     }
   }
+  size_t most = 0;
+  const auto has_seeds = [](const SeedGroup& group) { return !std::isnan(group.first("seed")); };
+  for (const SeedGroup& group : out)
+    if (has_seeds(group)) most = std::max(most, group.rows());
+  for (SeedGroup& group : out)
+    if (has_seeds(group)) group.expect(most);
   return out;
 }
 

@@ -22,17 +22,28 @@ class SeedGroup {
   const std::string& arm() const { return arm_; }
   /// NaN where no row has it.
   double mean(const std::string& figure) const;
-  /// "0.4137", with several seeds "0.4137 ± 0.0121" (standard deviation), "-" where no row has it.
+  /// Standard deviation over its rows, 0 of a single one.
+  double deviation(const std::string& figure) const;
+  /// "0.4137", with several seeds "0.4137 ± 0.0121" (standard deviation), "-" where no row has it. Where other groups
+  /// have more seeds, or not all of its rows have the figure: "0.4137 ± 0.0121 (2 of 3)".
   std::string text(const std::string& figure, int decimals) const;
+  /// The value of its first arm alone; NaN, or "-", where it has none.
+  double first(const std::string& figure) const;
+  std::string first_text(const std::string& figure, int decimals) const;
+  /// How many rows a group of all seeds has.
+  void expect(size_t rows) { expected_ = rows; }
+  size_t rows() const { return rows_.size(); }
 
  private:
   std::vector<double> values(const std::string& figure) const;
   std::string arm_;
   io::Row labels_;
   std::vector<io::Row> rows_;
+  size_t expected_ = 0;
 };
 
-/// Groups in the order in which they first come. Error(shape): an arm has no row.
+/// Groups in the order in which they first come; those of rows with a "seed" expect as many as the largest has.
+/// Error(shape): an arm has no row.
 std::vector<SeedGroup> over_seeds(const std::vector<io::ArmResult>& arms, const std::vector<std::string>& labels);
 
 /// The mean of a figure in each of the groups that are `chosen`, over x of the group.

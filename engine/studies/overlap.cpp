@@ -30,11 +30,10 @@ double probe_diameter_px(const io::ComplexImage& probe) {
   return 2 * std::sqrt(power * power / squares / std::numbers::pi);
 }
 
-ArmOutcome run(const ArmContext& context, const SimulatedPair& pair, const TrainConfig& config, int64_t share) {
+ArmOutcome run(const ArmContext& context, const SimulatedPair& pair, const TrainConfig& config,
+               const ReconstructConfig& reconstruction, int64_t share) {
   const PairFiles files = simulate_pair(context, pair);
   const Training training = train(context, config, opener(files.train));
-  ReconstructConfig reconstruction;
-  reconstruction.frames = config.frames;
   const io::Reconstruction object = reconstruct(context, training.model, reconstruction, opener(files.test));
 
   const io::ScanInfo info = io::open_scan(files.test)->info();
@@ -101,6 +100,11 @@ Study make_overlap(const StudyConfig& config) {
   study.name = "overlap";
   study.title = fmt::format("Quality over overlap{}", config.quick ? ", quick" : "");
   const SimulatedPair pair = two_objects(make_subject(config).simulation);
+  if (const int64_t least = 4 * shares(config).back(); pair.train.patterns < least)
+    throw UsageError(
+        fmt::format("--patterns {}: a group needs four, and the study takes 1/{} of them; expected {} or "
+                    "more",
+                    pair.train.patterns, shares(config).back(), least));
   const TrainConfig typical = subject_network(config, 0);
   study.notes.push_back(fmt::format(
       "Random scans of {} patterns and the first 1/2, 1/4, ... of them, over two different objects: one to train, one "
@@ -115,8 +119,10 @@ Study make_overlap(const StudyConfig& config) {
         t.gridsize = gridsize;
         t.frames = fmt::format("0:{}", pair.train.patterns / share);
         t.epochs *= share;
-        study.arms.push_back({fmt::format("gs{}_1of{}_seed{}", gridsize, share, t.seed), data + settings_of(t),
-                              [=](const ArmContext& context) { return run(context, pair, t, share); }});
+        const ReconstructConfig r{.frames = t.frames};
+        study.arms.push_back({fmt::format("gs{}_1of{}_seed{}", gridsize, share, t.seed),
+                              data + settings_of(t) + settings_of(r),
+                              [=](const ArmContext& context) { return run(context, pair, t, r, share); }});
       }
   study.report = [](const std::vector<io::ArmResult>& arms, const std::string&) { return report(arms); };
   return study;

@@ -31,21 +31,20 @@ io::Row labels(double rms_px, const std::string& method, double seconds) {
   return {{"position_error_px", rms_px}, {"method", method}, {"seconds", seconds}};
 }
 
-ArmOutcome run_flat(const ArmContext& context, const Subject& subject, double rms_px) {
+ArmOutcome run_flat(const ArmContext& context, const Subject& subject, double rms_px, const RefineConfig& config) {
   const PreparedSubject it = prepare(context, subject);
-  RefineConfig config;
-  config.sweeps = flat_sweeps;
   const io::Reconstruction object = refine_flat(context, config, {}, misplaced(it, rms_px));
   ArmOutcome out;
   record(context, out, labels(rms_px, flat, object.seconds), evaluate_widened(object, it.truth, it.evaluation));
   return out;
 }
 
-ArmOutcome run_network(const ArmContext& context, const Subject& subject, double rms_px, const TrainConfig& config) {
+ArmOutcome run_network(const ArmContext& context, const Subject& subject, double rms_px, const TrainConfig& config,
+                       const ReconstructConfig& reconstruction) {
   const PreparedSubject it = prepare(context, subject);
   const ScanOpener open = misplaced(it, rms_px);
   const Training training = train(context, config, open);
-  const io::Reconstruction object = reconstruct(context, training.model, {}, open);
+  const io::Reconstruction object = reconstruct(context, training.model, reconstruction, open);
   ArmOutcome out;
   record(context, out, labels(rms_px, network_name(config.gridsize), training.seconds + object.seconds),
          evaluate_widened(object, it.truth, it.evaluation));
@@ -85,17 +84,19 @@ Study make_position_errors(const StudyConfig& config) {
       fmt::format("Training, stitching and iteration ({} sweeps) all have the wrong positions; the comparison "
                   "is with the object where it truly lies, not registered.",
                   flat_sweeps)};
+  const RefineConfig from_flat{.sweeps = flat_sweeps};
+  const ReconstructConfig r;
   for (const double rms_px : errors_px(config)) {
     const Settings own{{"position-error-px", fmt::format("{}", rms_px)}};
-    study.arms.push_back({fmt::format("flat_{:g}px", rms_px),
-                          data + own + Settings{{"sweeps", std::to_string(flat_sweeps)}},
-                          [=](const ArmContext& context) { return run_flat(context, subject, rms_px); }});
+    study.arms.push_back({fmt::format("flat_{:g}px", rms_px), data + own + settings_of(from_flat),
+                          [=](const ArmContext& context) { return run_flat(context, subject, rms_px, from_flat); }});
     for (const int64_t gridsize : {1, 2})
       for (int64_t k = 0; k < config.seeds; ++k) {
         TrainConfig t = subject_network(config, config.seed + static_cast<uint64_t>(k));
         t.gridsize = gridsize;
-        study.arms.push_back({fmt::format("gs{}_{:g}px_seed{}", gridsize, rms_px, t.seed), data + settings_of(t) + own,
-                              [=](const ArmContext& context) { return run_network(context, subject, rms_px, t); }});
+        study.arms.push_back({fmt::format("gs{}_{:g}px_seed{}", gridsize, rms_px, t.seed),
+                              data + settings_of(t) + settings_of(r) + own,
+                              [=](const ArmContext& context) { return run_network(context, subject, rms_px, t, r); }});
       }
   }
   study.report = [](const std::vector<io::ArmResult>& arms, const std::string&) { return report(arms); };

@@ -38,14 +38,14 @@ constexpr const char *network_alone = "network", *polished = "network + sweeps",
                      *mended = "network + sweeps with the probe";
 
 ArmOutcome run(const ArmContext& context, const Subject& subject, const ProbeError& error, const TrainConfig& config,
-               int64_t sweeps) {
+               const ReconstructConfig& reconstruction, RefineConfig refinement) {
   PreparedSubject it = prepare(context, subject);
   const io::ComplexImage exact = it.info.probe;
   if (error.fault == Fault::defocus) it.info.probe = defocused(exact, error.size);
   if (error.fault == Fault::amplitude) it.info.probe = with_amplitude_error(exact, error.size, 1);
   const ScanOpener open = [plain = it.open, info = it.info] { return with_info(plain(), info); };
   const Training training = train(context, config, open);
-  const io::Reconstruction object = reconstruct(context, training.model, {}, open);
+  const io::Reconstruction object = reconstruct(context, training.model, reconstruction, open);
   ArmOutcome out;
   const auto add = [&](const char* method, const io::Reconstruction& r, const std::string& suffix) {
     record(context, out,
@@ -58,8 +58,6 @@ ArmOutcome run(const ArmContext& context, const Subject& subject, const ProbeErr
            evaluate_widened(r, it.truth, it.evaluation), suffix);
   };
   add(network_alone, object, "");
-  RefineConfig refinement;
-  refinement.sweeps = sweeps;
   add(polished, refine_on(context, refinement, object, open), "_polished");
   refinement.update_probe = true;
   add(mended, refine_on(context, refinement, object, open), "_mended");
@@ -162,15 +160,15 @@ Study make_probe_errors(const StudyConfig& config) {
           "many rad at the rms frequency. Amplitude: |P| times 1 + noise of this rms, smooth over 2 px. Then {} "
           "sweeps, with the wrong probe or refining it along.",
           config.sweeps)};
+  const ReconstructConfig r;
+  const RefineConfig refinement{.sweeps = config.sweeps};
   for (const ProbeError& error : errors(config))
     for (int64_t k = 0; k < config.seeds; ++k) {
       const TrainConfig t = subject_network(config, config.seed + static_cast<uint64_t>(k));
-      const Settings own{{"error", name_of(error.fault)},
-                         {"size", fmt::format("{}", error.size)},
-                         {"sweeps", std::to_string(config.sweeps)}};
-      study.arms.push_back(
-          {fmt::format("{}_{:g}_seed{}", name_of(error.fault), error.size, t.seed), data + settings_of(t) + own,
-           [=, sweeps = config.sweeps](const ArmContext& context) { return run(context, subject, error, t, sweeps); }});
+      const Settings own{{"error", name_of(error.fault)}, {"size", fmt::format("{}", error.size)}};
+      study.arms.push_back({fmt::format("{}_{:g}_seed{}", name_of(error.fault), error.size, t.seed),
+                            data + settings_of(t) + settings_of(r) + settings_of(refinement) + own,
+                            [=](const ArmContext& context) { return run(context, subject, error, t, r, refinement); }});
     }
   study.report = [](const std::vector<io::ArmResult>& arms, const std::string&) { return report(arms); };
   return study;

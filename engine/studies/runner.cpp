@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <limits>
-#include <new>
 #include <set>
 
-#include "engine/studies/jobs.h"
+#include "engine/clock_text.h"
+#include "engine/studies/arm_queue.h"
 #include "io/atomic_file.h"
 #include "io/file_error.h"
 #include "io/file_kind.h"
@@ -20,17 +19,6 @@ namespace ptyfuse::studies {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-std::string clock_text(double seconds) {
-  const auto whole = static_cast<int64_t>(seconds + 0.5);
-  return whole >= 3600 ? fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60)
-                       : fmt::format("{}:{:02}", whole / 60, whole % 60);
-}
 
 void make_folder(const std::string& path) {
   std::error_code error;
@@ -50,77 +38,24 @@ void take_folder(const std::string& folder, const std::string& study) {
   const std::string owner = study_of(folder);
   if (!owner.empty() && owner != study)
     throw io::FileError(folder, "holds 'study " + owner + "', not 'study " + study + "'; choose another folder");
-  if (owner.empty() && fs::is_directory(folder, error) && !fs::is_empty(folder, error))
-    throw io::FileError(folder, "holds other files and no study; choose another folder");
+  if (owner.empty() && fs::is_directory(folder, error) && !fs::is_empty(folder, error)) {
+    if (!fs::is_directory(folder + "/arms", error))
+      throw io::FileError(folder, "holds other files and no study; choose another folder");
+    throw io::FileError(owner_path(folder),
+                        "is missing, empty or no file, so that nobody knows whose arms lie here; choose another "
+                        "folder, or, if they are of this study, write '" +
+                            study + "' into it");
+  }
   // What a run clears away and writes lies in these: through a link it would be another folder's.
   for (const char* part : {"/arms", "/data"})
     if (fs::is_symlink(fs::symlink_status(folder + part, error)))
       throw io::FileError(folder + part, "is a link; a study keeps its files in its own folder. Remove the link");
+  for (const char* file : {"/results.csv", "/results.json", "/report.md"})
+    if (fs::is_directory(folder + file, error))
+      throw io::FileError(folder + file, "is a folder, where the study writes a file; remove it");
   make_folder(folder);
   io::write_whole_file(owner_path(folder), study + "\n", true);  // first: without it the folder is nobody's
   make_folder(folder + "/arms");
-}
-
-std::string result_path(const std::string& folder, const std::string& arm) {
-  return folder + "/arms/" + arm + ".json";
-}
-
-/// The first setting that two lists do not share, as "NAME: A, now B"; empty where they are equal.
-std::string first_difference(const Settings& stored, const Settings& wanted) {
-  const auto value_of = [](const Settings& settings, const std::string& name) -> std::string {
-    for (const auto& [key, value] : settings)
-      if (key == name) return value.empty() ? "(empty)" : value;
-    return "(not there)";
-  };
-  for (const Settings* list : {&wanted, &stored})
-    for (const auto& [name, value] : *list)
-      if (value_of(stored, name) != value_of(wanted, name))
-        return fmt::format("{}: {}, now {}", name, value_of(stored, name), value_of(wanted, name));
-  return {};
-}
-
-/// What of a finished arm's files is missing or not what it was; empty: nothing.
-std::string damaged_product(const std::string& folder, const io::ArmResult& arm) {
-  for (const auto& [name, fingerprint] : arm.products) {
-    const std::string path = folder + "/arms/" + name;
-    try {
-      if (file_fingerprint(path) != fingerprint) return path + ": was changed since the arm was done";
-    } catch (const io::FileError& e) {
-      return e.what();
-    }
-  }
-  return {};
-}
-
-/// A finished arm; false where it is yet to be done, or must be done again, for its files are damaged.
-bool read_finished(const std::string& folder, const Study& study, const Arm& arm, const RunControl& control,
-                   io::ArmResult& out) {
-  const std::string path = result_path(folder, arm.name);
-  std::error_code error;
-  if (!fs::exists(path, error)) return false;
-  try {
-    out = io::read_arm_result(path);
-    if (out.rows.empty()) throw io::FileError(path, "has no row");
-  } catch (const io::OtherLayout& e) {
-    // Hours of work, perhaps, that the other version can still read.
-    throw io::FileError(path, std::string(e.what()).substr(path.size() + 2) +
-                                  "; go on with that one, choose another folder, or do all arms anew with --force");
-  } catch (const io::FileError& e) {
-    control.say(std::string(e.what()) + "; the arm is done again");
-    return false;
-  }
-  const std::string difference = first_difference(out.settings, arm.settings);
-  if (out.study != study.name || out.arm != arm.name)
-    throw io::FileError(path, "is the result of another arm; remove it, or pass --force");
-  if (!difference.empty())
-    throw io::FileError(path, "was made with other settings (" + difference +
-                                  "); give the settings it was made with, choose another folder, or do all arms anew "
-                                  "with --force");
-  if (const std::string why = damaged_product(folder, out); !why.empty()) {
-    control.say(why + "; the arm is done again");
-    return false;
-  }
-  return true;
 }
 
 /// Leftovers of a killed run.
@@ -187,37 +122,30 @@ void remove_stale_figures(const std::string& folder, const std::vector<std::stri
   }
 }
 
-/// An arm's own progress under the study's name, with the arm's number.
-RunControl control_of_arm(const RunControl& control, const std::string& label) {
-  RunControl inner = control;
-  inner.progress = [control, label](const ProgressEvent& event) {
-    ProgressEvent shown = event;
-    const std::string task = label + ": " + std::string(event.task);
-    shown.task = task;
-    if (!shown.message.empty()) shown.message = task + ": " + shown.message;
-    control.report(shown);
-  };
-  inner.notice = [control, label](const std::string& line) { control.say(label + ": " + line); };
-  return inner;
+/// Different ones in the order in which they first come, with commas.
+std::string joined(const std::vector<std::string>& words) {
+  std::vector<std::string> different;
+  for (const std::string& word : words)
+    if (std::find(different.begin(), different.end(), word) == different.end()) different.push_back(word);
+  return fmt::format("{}", fmt::join(different, "; "));
 }
 
 /// All files but the figures.
-void write_tables(const Study& study, const std::string& folder, const Device& device, const RunOutcome& outcome) {
+void write_tables(const Study& study, const std::string& folder, const RunOutcome& outcome) {
   io::StudySummary summary;
   summary.study = study.name;
   summary.title = study.title;
-  summary.version = PTYFUSE_VERSION;
-  summary.device = device.description();
   summary.complete = outcome.arms.size() == study.arms.size();
   summary.failed = outcome.failed;
   summary.notes = study.notes;
   summary.notes.insert(summary.notes.end(), outcome.report.notes.begin(), outcome.report.notes.end());
   std::vector<io::Row> rows;
   double seconds = 0;
-  std::set<std::string> versions;
+  std::vector<std::string> versions, devices;
   for (const io::ArmResult& arm : outcome.arms) {
     seconds += arm.seconds;
-    versions.insert(arm.version);
+    versions.push_back(arm.version);
+    devices.push_back(arm.device);
     for (const io::Row& row : arm.rows) {
       io::Row& whole = rows.emplace_back(io::Row{{"arm", arm.arm}});
       whole.insert(whole.end(), row.begin(), row.end());
@@ -226,10 +154,15 @@ void write_tables(const Study& study, const std::string& folder, const Device& d
   std::string text = "# " + study.title + "\n\n";
   text += outcome.report.table + "\n";
   for (const auto& [arm, why] : outcome.failed) text += "- **Failed**: " + arm + ": " + why + "\n";
-  if (versions.size() > 1) summary.notes.push_back("The arms were made by several versions of the program.");
-  summary.notes.push_back(fmt::format("{} of {} arms done, in {} of wall time, by ptyfuse {} on {}.",
-                                      outcome.arms.size(), study.arms.size(), clock_text(seconds), PTYFUSE_VERSION,
-                                      device.description()));
+  summary.version = joined(versions);
+  summary.device = joined(devices);
+  if (summary.device != devices.front())
+    summary.notes.push_back("The arms were made on several devices: their times do not compare.");
+  if (summary.version != versions.front())
+    summary.notes.push_back("The arms were made by several versions of the program.");
+  summary.notes.push_back(
+      fmt::format("{} of {} arms done, in {} of wall time one after the other, by ptyfuse {} on {}.",
+                  outcome.arms.size(), study.arms.size(), clock_text(seconds), summary.version, summary.device));
   for (const std::string& note : summary.notes) text += "- " + note + "\n";
   for (const StudyFigure& figure : outcome.report.figures) {
     summary.figures.push_back(figure.file);
@@ -250,75 +183,20 @@ std::string study_of(const std::string& folder) {
   return text.substr(0, text.find('\n'));
 }
 
-RunOutcome run_study(const Study& study, const std::string& folder, bool force, const Device& device,
+RunOutcome run_study(const Study& study, const std::string& folder, bool force, std::span<const Device> devices,
                      const RunControl& control) {
+  if (devices.empty()) throw Error(ErrorKind::device, "study: no device to work on; expected one or more");
   take_folder(folder, study.name);
   const io::FolderLock lock(folder);
   clean(folder);
   if (force) put_arms_aside(folder, control);
 
   // All stored results are read before any work, so that what does not fit is said at once.
-  std::vector<io::ArmResult> results(study.arms.size());
-  std::vector<bool> done(study.arms.size());
-  for (size_t i = 0; i < study.arms.size(); ++i)
-    done[i] = read_finished(folder, study, study.arms[i], control, results[i]);
-  const auto finished = static_cast<size_t>(std::count(done.begin(), done.end(), true));
-  if (finished > 0) control.say(fmt::format("{} of {} arms are done already", finished, study.arms.size()));
+  ArmQueue queue(study, folder, control);
+  if (queue.left() > 0) make_folder(folder + "/data");
+  queue.work_on(devices);
 
-  if (finished < study.arms.size()) make_folder(folder + "/data");
-  RunOutcome outcome;
-  double spent = 0;
-  size_t worked = 0, left = study.arms.size() - finished;
-  for (size_t i = 0; i < study.arms.size(); ++i) {
-    if (done[i]) continue;
-    const Arm& arm = study.arms[i];
-    const std::string label = fmt::format("arm {}/{} {}", i + 1, study.arms.size(), arm.name);
-    const RunControl inner = control_of_arm(control, label);
-    if (control.stop_requested())
-      throw Error(ErrorKind::cancelled, fmt::format("{} of {} arms are done; the same command goes on",
-                                                    std::count(done.begin(), done.end(), true), study.arms.size()));
-    const auto start = Clock::now();
-    std::string why;
-    try {
-      const ArmOutcome found = arm.run({device, inner, folder, arm.name});
-      if (found.rows.empty()) throw Error(ErrorKind::shape, "it found nothing that a table could hold");
-      results[i] = {.study = study.name,
-                    .arm = arm.name,
-                    .settings = arm.settings,
-                    .version = PTYFUSE_VERSION,
-                    .device = device.description(),
-                    .seconds = seconds_since(start),
-                    .rows = found.rows,
-                    .curves = found.curves,
-                    .products = {}};
-      for (const std::string& ending : found.products)
-        results[i].products.emplace_back(arm.name + ending, file_fingerprint(folder + "/arms/" + arm.name + ending));
-      io::write_arm_result(result_path(folder, arm.name), results[i]);
-      done[i] = true;
-    } catch (const UsageError&) {
-      throw;
-    } catch (const Error& e) {
-      if (e.kind() == ErrorKind::cancelled)
-        throw Error(ErrorKind::cancelled,
-                    fmt::format("in {}; {} of {} arms are done and kept, the same command goes on", label,
-                                std::count(done.begin(), done.end(), true), study.arms.size()));
-      why = e.what();
-    } catch (const std::bad_alloc&) {
-      why = "out of memory";
-    } catch (const std::exception& e) {
-      why = e.what();
-    }
-    spent += seconds_since(start);
-    ++worked;
-    --left;
-    if (!why.empty()) outcome.failed.emplace_back(arm.name, why);
-    control.say(fmt::format(
-        "{} {} in {}{}", label, why.empty() ? "done" : "failed (" + why + ")", clock_text(seconds_since(start)),
-        left > 0 ? "; about " + clock_text(spent / static_cast<double>(worked) * static_cast<double>(left)) + " left"
-                 : ""));
-  }
-  for (size_t i = 0; i < results.size(); ++i)
-    if (done[i]) outcome.arms.push_back(std::move(results[i]));
+  RunOutcome outcome{.arms = queue.done(), .failed = queue.failed(), .report = {}};
   if (outcome.arms.empty()) {  // a former report, if there is one, says more than an empty one
     control.say(folder + ": no arm is done, so that no tables and figures are written");
     return outcome;
@@ -327,7 +205,7 @@ RunOutcome run_study(const Study& study, const std::string& folder, bool force, 
   remove_stale_figures(folder, io::figures_of_study(folder + "/results.json"), outcome.report);
   for (const StudyFigure& figure : outcome.report.figures) figure.figure.write_png(folder + "/" + figure.file, true);
   for (const auto& [name, text] : outcome.report.files) io::write_whole_file(folder + "/" + name, text, true);
-  write_tables(study, folder, device, outcome);
+  write_tables(study, folder, outcome);
   if (outcome.failed.empty()) {
     std::error_code error;
     fs::remove_all(folder + "/data", error);

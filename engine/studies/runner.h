@@ -1,4 +1,5 @@
 #pragma once
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,8 @@ struct RunOutcome {
 /// read.
 std::string study_of(const std::string& folder);
 
-/// Does a study's arms one by one in `folder` (made where it is missing) and writes
+/// Does a study's arms in `folder` (made where it is missing), on each of the devices (one or more) one at a time in
+/// their order, and writes
 ///   arms/NAME.json  an arm's settings, rows and curves; whole or not at all, last of the arm's files
 ///   results.csv     every row with every figure;  results.json  the same with settings, curves and notes
 ///   report.md       the table for people, the notes, the figures
@@ -28,7 +30,8 @@ std::string study_of(const std::string& folder);
 /// the folder belongs to another study, holds other files, is in use, or holds an arm of another version's layout or
 /// made with other settings (the message names the setting, both values and the ways on). Error(cancelled): asked to
 /// stop; finished arms are kept. UsageError: an arm's settings make no sense.
-RunOutcome run_study(const Study& study, const std::string& folder, bool force, const Device& device,
+/// `control` is called by one thread at a time; of several arms under way the first one's progress is reported.
+RunOutcome run_study(const Study& study, const std::string& folder, bool force, std::span<const Device> devices,
                      const RunControl& control);
 
 }  // namespace ptyfuse::studies

@@ -71,6 +71,7 @@ Settings settings_of(const SimulatedPair& pair) {
 PairFiles simulate_pair(const ArmContext& context, const SimulatedPair& pair) {
   const std::string name = name_of(settings_of(pair));
   const PairFiles files{context.data(name + "-train.h5"), context.data(name + "-test.h5")};
+  const std::lock_guard lock(context.data_lock);
   // The test scan is written last, and each whole or not at all.
   std::error_code error;
   if (std::filesystem::exists(files.train, error) && std::filesystem::exists(files.test, error)) return files;
@@ -83,6 +84,7 @@ PairFiles simulate_pair(const ArmContext& context, const SimulatedPair& pair) {
 
 std::string simulate_scan(const ArmContext& context, const SimulateConfig& config) {
   const std::string path = context.data(name_of(settings_of(config, "simulate")) + ".h5");
+  const std::lock_guard lock(context.data_lock);
   std::error_code error;
   if (!std::filesystem::exists(path, error)) simulate(context.device, config, path, true, context.control);
   return path;

@@ -29,11 +29,8 @@ io::Row labels(int64_t step, const char* method, const io::Reconstruction& objec
           {"seconds", seconds}};
 }
 
-ArmOutcome run_flat(const ArmContext& context, const Subject& subject, int64_t step) {
+ArmOutcome run_flat(const ArmContext& context, const Subject& subject, int64_t step, const RefineConfig& config) {
   const PreparedSubject it = prepare(context, subject);
-  RefineConfig config;
-  config.sweeps = flat_sweeps;
-  config.frames = every(step);
   const io::Reconstruction object = refine_flat(context, config, it.info.probe, it.open);
   ArmOutcome out;
   record(context, out, labels(step, flat, object, object.seconds), evaluate_widened(object, it.truth, it.evaluation));
@@ -41,18 +38,13 @@ ArmOutcome run_flat(const ArmContext& context, const Subject& subject, int64_t s
 }
 
 ArmOutcome run_network(const ArmContext& context, const Subject& subject, int64_t step, const TrainConfig& config,
-                       int64_t sweeps) {
+                       const ReconstructConfig& reconstruction, const RefineConfig& refinement) {
   const PreparedSubject it = prepare(context, subject);
   const Training training = train(context, config, it.open);
-  ReconstructConfig reconstruction;
-  reconstruction.frames = config.frames;
   const io::Reconstruction object = reconstruct(context, training.model, reconstruction, it.open);
   const double seconds = training.seconds + object.seconds;
   ArmOutcome out;
   record(context, out, labels(step, network_alone, object, seconds), evaluate_widened(object, it.truth, it.evaluation));
-  RefineConfig refinement;
-  refinement.sweeps = sweeps;
-  refinement.frames = config.frames;
   const io::Reconstruction polished = refine_on(context, refinement, object, it.open);
   record(context, out, labels(step, both, polished, seconds + polished.seconds),
          evaluate_widened(polished, it.truth, it.evaluation), "_polished");
@@ -123,6 +115,9 @@ Study make_sparse(const StudyConfig& config) {
   Study study;
   study.name = "sparse";
   study.title = fmt::format("Network or iteration over the number of frames{}", config.quick ? ", quick" : "");
+  if (const int64_t least = steps(config).back(); subject.scan.empty() && subject.simulation.patterns < least)
+    throw UsageError(fmt::format("--patterns {}: the study takes one pattern in {}; expected {} or more",
+                                 subject.simulation.patterns, least, least));
   const TrainConfig typical = subject_network(config, 0);
   study.notes = {
       "Scan: " + words_of(subject) + ".",
@@ -131,18 +126,19 @@ Study make_sparse(const StudyConfig& config) {
                   "Iteration from flat: {} sweeps. 'Without training' is what another scan alike would take.",
                   typical.filters_scale, typical.batch, typical.epochs, config.sweeps, flat_sweeps)};
   for (const int64_t step : steps(config)) {
-    study.arms.push_back({fmt::format("flat_{}", step),
-                          data + Settings{{"frames", every(step)}, {"sweeps", std::to_string(flat_sweeps)}},
-                          [=](const ArmContext& context) { return run_flat(context, subject, step); }});
+    const RefineConfig from_flat{.sweeps = flat_sweeps, .frames = every(step)};
+    const RefineConfig from_network{.sweeps = config.sweeps, .frames = every(step)};
+    const ReconstructConfig r{.frames = every(step)};
+    study.arms.push_back({fmt::format("flat_{}", step), data + settings_of(from_flat),
+                          [=](const ArmContext& context) { return run_flat(context, subject, step, from_flat); }});
     for (int64_t k = 0; k < config.seeds; ++k) {
       TrainConfig t = subject_network(config, config.seed + static_cast<uint64_t>(k));
       t.frames = every(step);
       t.epochs *= step;
-      study.arms.push_back({fmt::format("network_{}_seed{}", step, t.seed),
-                            data + settings_of(t) + Settings{{"sweeps", std::to_string(config.sweeps)}},
-                            [=, sweeps = config.sweeps](const ArmContext& context) {
-                              return run_network(context, subject, step, t, sweeps);
-                            }});
+      study.arms.push_back(
+          {fmt::format("network_{}_seed{}", step, t.seed),
+           data + settings_of(t) + settings_of(r) + settings_of(from_network),
+           [=](const ArmContext& context) { return run_network(context, subject, step, t, r, from_network); }});
     }
   }
   study.report = [](const std::vector<io::ArmResult>& arms, const std::string&) { return report(arms); };

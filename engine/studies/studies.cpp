@@ -23,7 +23,7 @@ OptionTable study_options(StudyConfig& c) {
   t.integer("sweeps", c.sweeps, "sparse, probe: sweeps of refinement after the network", 1, 10000);
   t.real("filters-scale", c.filters_scale, "width of the networks; 0: the study's own", 0, 4);
   t.integer("epochs", c.epochs, "passes over the groups; 0: the study's own");
-  t.integer("groups", c.groups, "groups to train on; 0: the study's own");
+  t.integer("groups", c.groups, "sim-lines, dose, probe, positions: groups to train on; 0: the study's own");
   t.integer("batch", c.batch, "groups in a step; 0: the study's own", 0, 65536);
   t.integer("size", c.size_px, "side of simulated objects in pixels; 0: the study's own", 0, 16384);
   t.integer("images", c.images, "sim-lines: images to train on, and as many to test on; 0: 2, with --quick 1", 0, 1024);
@@ -93,7 +93,14 @@ Study make_study(const std::string& name, const StudyConfig& config) {
   check_option("--probe-pipeline", [&] { parse_probe_pipeline(config.probe_pipeline); });
   std::string all;
   for (const StudyEntry& entry : study_entries()) {
-    if (entry.name == name) return entry.make(config);
+    if (entry.name == name) {
+      Study study = entry.make(config);
+      if (config.seeds > 1)
+        study.notes.push_back(
+            "± is the standard deviation over the networks' seeds; objects, noise and whatever else is drawn at random "
+            "are the same for all of them.");
+      return study;
+    }
     all += (all.empty() ? "" : ", ") + std::string(entry.name);
   }
   throw UsageError("'" + name + "' is not a study; there are " + all);

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,8 +39,9 @@ OptionTable study_options(StudyConfig& config);
 struct ArmContext {
   const Device& device;
   const RunControl& control;
-  std::string folder;  ///< of the study
-  std::string arm;     ///< name of the arm
+  std::string folder;     ///< of the study
+  std::string arm;        ///< name of the arm
+  std::mutex& data_lock;  ///< held while simulated scans are made: other arms at work may want the same
 
   /// arms/NAME + ending: products of this arm.
   std::string product(const std::string& ending) const { return product_of(arm, ending); }

@@ -54,6 +54,23 @@ TEST_F(cli_study, sim_lines_writes_its_table_beside_the_published_one) {
   expect_failure(study + Arguments{"--batch", "2"}, 1, {"arms/gs1_ideal_seed0.json", "train.batch: 4, now 2"});
 }
 
+TEST_F(cli_study, several_devices_give_the_same_figures) {
+  const auto rows = [&](const char* output, const Arguments& where) {
+    run_well(Arguments{"study", "sim-lines", "-o", output, "--quick", "--size", "112", "--groups", "8", "--epochs", "1",
+                       "--filters-scale", "0.25"} +
+             where);
+    json results = json::parse(text(std::string(output) + "/results.json"))["arms"];
+    for (auto& arm : results)
+      for (const char* clock : {"train_s", "reconstruct_s"}) arm["rows"][0].erase(clock);
+    EXPECT_EQ(results.size(), 2U);
+    return std::pair(results[0]["rows"], results[1]["rows"]);
+  };
+  EXPECT_EQ(rows("ONE", {"--device", "cpu", "--threads", "1"}), rows("TWO", {"--device", "cpu,cpu", "--threads", "2"}));
+  expect_failure({"study", "dose", "-o", "DIR", "--device", "cpu,gpu"}, 2, {"--device", "'gpu'"});
+  expect_failure({"study", "dose", "-o", "DIR", "--device", "cpu,"}, 2, {"--device"});
+  expect_failure({"devices", "--device", "cpu,cpu"}, 2, {"--device", "'ptyfuse devices' works on one"});
+}
+
 TEST_F(cli_study, dose_judges_its_claim) {
   const CommandResult made = run_well(Arguments{"study", "dose", "-o", "DIR", "--patterns", "32"} + tiny);
   EXPECT_NE(made.out.find("NLL at 1e4"), std::string::npos) << made.out;

@@ -214,5 +214,27 @@ TEST_F(cli_workflow, benchmark_lines) {
   expect_failure({"bench", "--case", "unet_forward", "--record", "record.h5"}, 1, {"record.h5", "--force"});
 }
 
+TEST_F(cli_workflow, refinement_goes_on_from_its_own_file_as_it_was) {
+  simulate_scan("scan.h5", {"--phase", "tanh"});
+  const Arguments first{"refine", "scan.h5", "-o", "a.h5", "--sweeps", "4", "--update-probe", "--update-positions"};
+  run_well(first);
+  const io::Reconstruction a = io::read_reconstruction(folder.file("a.h5"));
+  EXPECT_TRUE(a.positions_corrected);
+  EXPECT_GT(a.mean_counts, 0);
+  run_well({"refine", "scan.h5", "-o", "b.h5", "--start", "a.h5", "--sweeps", "0"});
+  const io::Reconstruction b = io::read_reconstruction(folder.file("b.h5"));
+  EXPECT_NEAR(b.residual.front(), a.residual.back(), 1e-6);
+  EXPECT_EQ(b.positions_px, a.positions_px);
+  EXPECT_TRUE(b.positions_corrected);
+  EXPECT_EQ(b.mean_counts, a.mean_counts);
+  // Another probe does not go with the object: both are scaled anew.
+  run_well({"refine", "scan.h5", "-o", "c.h5", "--start", "a.h5", "--sweeps", "0", "--probe", "scan.h5:probe"});
+  EXPECT_GT(std::abs(io::read_reconstruction(folder.file("c.h5")).residual.front() - a.residual.back()), 1e-4);
+  // A run too short to move them leaves the scan's positions, and says so.
+  const CommandResult brief = run_well({"refine", "scan.h5", "-o", "d.h5", "--sweeps", "2", "--update-positions"});
+  EXPECT_NE(brief.err.find("positions stay"), std::string::npos) << brief.err;
+  EXPECT_FALSE(io::read_reconstruction(folder.file("d.h5")).positions_corrected);
+}
+
 }  // namespace
 }  // namespace ptyfuse::tests

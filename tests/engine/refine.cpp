@@ -463,7 +463,7 @@ TEST(refine, an_object_is_placed_and_scaled_and_its_gaps_filled) {
   // element [0,0] at scan pixel [1,-1]: covers rows 1..2, columns 0..1 of the canvas
   const io::ComplexImage object{1, 2, 3, {{9, 9}, {0, 2}, {0, 4}, {9, 9}, {0, 6}, {7, 7}}};
   const std::vector<float> weight{1, 1, 1, 1, 2, 0};
-  const RefineState state = start_from_object(info, object, weight, {1, -1}, probe, 100);
+  const RefineState state = start_from_object(info, {object, weight, {1, -1}, probe}, 100);
   EXPECT_EQ(state.origin_px, (std::array<int64_t, 2>{0, 0}));
   ASSERT_EQ(state.object.data.size(), 16u);
   // weighted mean amplitude (2 + 4 + 2*6)/4 = 4.5, phase pi/2
@@ -474,13 +474,62 @@ TEST(refine, an_object_is_placed_and_scaled_and_its_gaps_filled) {
                                         : complex64(0, 1);
     EXPECT_WITHIN(std::abs(state.object.data[i] - expected), 1e-6);
   }
-  double power = 0;
-  for (const auto& v : state.probe.data) power += std::norm(complex128(v));
-  EXPECT_WITHIN(std::abs(power / 100 - 1), 1e-6);
+  // The probe has 9 a pixel, the object |O|^2 = 13 + (4 + 16 + 36) / 4.5^2: together 100.
+  EXPECT_WITHIN(std::abs(std::norm(state.probe.data[0]) * (13 + 56 / 20.25F) / 100 - 1), 1e-6);
+  EXPECT_EQ(state.mean_counts, 100);
+  // An object that explains 25 counts with its probe stays as it is; so does the probe but for the dose.
+  const RefineState as_is = start_from_object(info, {object, weight, {1, -1}, probe, 25}, 100);
+  for (size_t i = 0; i < 16; ++i) EXPECT_WITHIN(std::abs(as_is.object.data[i] - 4.5F * state.object.data[i]), 1e-5);
+  for (const auto& v : as_is.probe.data) EXPECT_EQ(v, complex64(0, 6));
   // without weights what is exactly zero is a gap
   const io::ComplexImage holes{1, 4, 4, {0, 0, 0, 0, 0, 2, 2, 0, 0, 2, 2, 0, 0, 0, 0, 0}};
-  for (const auto& v : start_from_object(info, holes, {}, {0, 0}, probe, 100).object.data)
+  for (const auto& v : start_from_object(info, {holes, {}, {0, 0}, probe}, 100).object.data)
     EXPECT_WITHIN(std::abs(v - complex64(1, 0)), 1e-6);
+}
+
+TEST(refine, a_run_too_short_to_move_says_so) {
+  const SmallScan scan = small_scan(4, small_probe());
+  auto reader = scan.open();
+  const RefineState flat = flat_start(scan.info, small_probe(), scan.mean_counts(), 0, position_room_px(side));
+  const auto notices = [&](const RefineConfig& config, RefineState& state) {
+    std::string said;
+    RunControl control;
+    control.notice = [&](const std::string& line) { said += line + "\n"; };
+    state = flat;
+    refine(test_device(), *reader, config, state, control);
+    return said;
+  };
+  RefineState state;
+  EXPECT_NE(notices({.sweeps = 1, .update_probe = true}, state).find("it moves from sweep 2 on"), std::string::npos);
+  EXPECT_NE(notices({.sweeps = 2, .update_positions = true}, state).find("they move from sweep 3 on"),
+            std::string::npos);
+  EXPECT_TRUE(state.positions_px.empty());
+  EXPECT_EQ(notices({.sweeps = 2, .update_probe = true}, state), "");
+  EXPECT_NE(notices({.sweeps = 3, .update_positions = true}, state).find("positions moved by"), std::string::npos);
+  EXPECT_EQ(state.positions_px.size(), scan.info.positions_px.size());
+}
+
+TEST(refine, going_on_begins_where_the_run_before_ended) {
+  const SmallScan scan = small_scan(8, small_probe(2));
+  auto reader = scan.open();
+  const double counts = mean_counts(test_device(), *reader, "");
+  for (const bool update_probe : {false, true}) {
+    RefineState first = flat_start(scan.info, small_probe(2), counts);
+    refine(test_device(), *reader, {.sweeps = 4, .update_probe = update_probe}, first, {});
+    io::Reconstruction file;
+    file.positions_px = scan.info.positions_px;
+    place_refined(first, file);
+    const RefineState next = start_from_object(scan.info, start_of(file), counts);
+    EXPECT_EQ(next.probe.data, first.probe.data);
+    // But for the rounding of the probe's transforms, which the run before had at hand.
+    EXPECT_WITHIN(std::abs(residual(test_device(), *reader, {}, next) - first.residual.back()), 1e-6);
+    // Of twice the dose the same object and the same probe, but for its power, explain as much.
+    SmallScan brighter = scan;
+    for (float& a : brighter.amplitude) a *= std::sqrt(2.0F);
+    auto other = brighter.open();
+    const RefineState scaled = start_from_object(scan.info, start_of(file), mean_counts(test_device(), *other, ""));
+    EXPECT_WITHIN(std::abs(residual(test_device(), *other, {}, scaled) - first.residual.back()), 1e-5);
+  }
 }
 
 TEST(refine, polishing_an_object_beats_a_flat_start) {
@@ -491,7 +540,7 @@ TEST(refine, polishing_an_object_beats_a_flat_start) {
     rough.data[static_cast<size_t>(i)] = complex64(0.2F, 0.4F) * (scan.object.data[static_cast<size_t>(i - 1)] +
                                                                   scan.object.data[static_cast<size_t>(i)] +
                                                                   scan.object.data[static_cast<size_t>(i + 1)]);
-  RefineState polished = start_from_object(scan.info, rough, {}, {-10, 20}, small_probe(), scan.mean_counts());
+  RefineState polished = start_from_object(scan.info, {rough, {}, {-10, 20}, small_probe()}, scan.mean_counts());
   RefineState flat = flat_start(scan.info, small_probe(), scan.mean_counts());
   refine(test_device(), *reader, {.sweeps = 2}, polished, {});
   refine(test_device(), *reader, {.sweeps = 2}, flat, {});
@@ -815,11 +864,11 @@ TEST(refine, errors_say_what_mends_them) {
   EXPECT_TRUE(has(error_message([&] { flat_start(far, small_probe(), 1); }), "pixels"));
   const io::ComplexImage object{1, 4, 4, std::vector<complex64>(16, 1.0F)};
   EXPECT_TRUE(has(error_message([&] {
-                    start_from_object(scan.info, object, {}, {500, 0}, small_probe(), 1);
+                    start_from_object(scan.info, {object, {}, {500, 0}, small_probe()}, 1);
                   }),
                   "covers nothing"));
   EXPECT_TRUE(has(error_message([&] {
-                    start_from_object(scan.info, object, {1.0F}, {0, 20}, small_probe(), 1);
+                    start_from_object(scan.info, {object, {1.0F}, {0, 20}, small_probe()}, 1);
                   }),
                   "weight"));
 }

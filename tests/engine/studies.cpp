@@ -7,6 +7,7 @@
 #include <cmath>
 #include <complex>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <numeric>
@@ -120,6 +121,41 @@ TEST(studies, published_settings_of_sim_lines) {
   }
 }
 
+TEST(studies, below_ten_thousand_groups_the_published_rate_decays) {
+  StudyConfig config;
+  config.as_published = true;
+  const auto schedule = [&] {
+    const Study study = make_study("sim-lines", config);
+    return setting(study, "gs2_ideal_seed0", "train.schedule") + " " +
+           setting(study, "gs2_ideal_seed0", "train.validation");
+  };
+  config.groups = 10001;
+  EXPECT_EQ(schedule(), "constant 0");
+  config.groups = 10000;
+  EXPECT_EQ(schedule(), "plateau 0.05");
+  config.groups = 0;
+  config.images = 1;  // 6,724 groups
+  EXPECT_EQ(schedule(), "plateau 0.05");
+  config.images = 2;
+  EXPECT_EQ(schedule(), "constant 0");
+}
+
+TEST(studies, all_that_refinement_does_is_among_an_arms_settings) {
+  for (const auto& [study, arm] : {std::pair{"sparse", "flat_1"},
+                                   {"sparse", "network_1_seed0"},
+                                   {"probe", "none_0_seed0"},
+                                   {"positions", "flat_0px"}})
+    for (const char* name : {"refine.sweeps", "refine.beta", "refine.batch", "refine.steps", "refine.seed"})
+      EXPECT_NE(setting(make_study(study, quick()), arm, name), "(none)") << study << " " << arm << " " << name;
+  for (const auto& [study, arm] : {std::pair{"sparse", "network_4_seed0"},
+                                   {"probe", "none_0_seed0"},
+                                   {"positions", "gs1_0px_seed0"},
+                                   {"overlap", "gs1_1of4_seed0"},
+                                   {"data", "pinn_512_seed0"}})
+    EXPECT_EQ(setting(make_study(study, quick()), arm, "reconstruct.stitch"), "probe") << study << " " << arm;
+  EXPECT_EQ(setting(make_study("sparse", quick()), "network_4_seed0", "reconstruct.frames"), "::4");
+}
+
 TEST(studies, recipe_and_images_of_sim_lines) {
   StudyConfig config;
   const Study whole = make_study("sim-lines", config);
@@ -215,6 +251,26 @@ TEST(studies, what_no_arm_can_work_with_is_wrong_usage) {
     EXPECT_NE(refused(study, [](StudyConfig& c) { c.size_px = 63; }).find("--size 63: "), std::string::npos) << study;
     EXPECT_EQ(refused(study, [](StudyConfig& c) { c.size_px = 128; }), "") << study;
   }
+}
+
+TEST(studies, too_few_patterns_are_refused) {
+  const auto message = [](const std::function<void()>& make) -> std::string {
+    try {
+      make();
+    } catch (const UsageError& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const auto with = [&](const char* study, int64_t patterns) {
+    StudyConfig config = quick();
+    config.patterns = patterns;
+    return message([&] { make_study(study, config); });
+  };
+  EXPECT_NE(with("sparse", 15).find("expected 16 or more"), std::string::npos);
+  EXPECT_EQ(with("sparse", 16), "");
+  EXPECT_NE(with("overlap", 63).find("expected 64 or more"), std::string::npos);
+  EXPECT_EQ(with("overlap", 64), "");
 }
 
 TEST(studies, names_of_compared_inputs) {
@@ -322,6 +378,70 @@ TEST(studies, rows_of_several_seeds_become_mean_and_spread) {
   EXPECT_TRUE(std::isnan(groups[1].mean("ssim")));
   EXPECT_EQ(groups[1].text("ssim", 3), "-");
   EXPECT_EQ(groups[2].text("ssim", 2), "0.25");
+  EXPECT_NEAR(groups[0].deviation("ssim"), 0.1 * std::sqrt(2), 1e-12);
+  EXPECT_EQ(groups[2].deviation("ssim"), 0);
+  EXPECT_EQ(groups[0].first_text("ssim", 2), "0.10");
+  EXPECT_EQ(groups[1].first_text("ssim", 2), "-");
+}
+
+TEST(studies, a_mean_says_how_many_seeds_it_lacks) {
+  const auto row = [](const char* name, double seed, const io::Cell& ssim) {
+    io::ArmResult arm;
+    arm.rows = {{{"case", std::string(name)}, {"seed", seed}, {"ssim", ssim}}};
+    return arm;
+  };
+  io::ArmResult flat;  // one for all seeds
+  flat.rows = {{{"case", std::string("flat")}, {"ssim", 0.5}}};
+  const std::vector<SeedGroup> groups =
+      over_seeds({row("x", 0, 0.1), row("x", 1, 0.3), row("x", 2, io::Cell()), row("y", 0, 0.2), flat}, {"case"});
+  EXPECT_EQ(groups[0].text("ssim", 1), "0.2 ± 0.1 (2 of 3)");
+  EXPECT_EQ(groups[1].text("ssim", 1), "0.2 (1 of 3)");
+  EXPECT_EQ(groups[2].text("ssim", 1), "0.5");
+}
+
+/// What the dose study says of FRC50 rings (one for each seed) of NLL and MAE at 1e4 and of MAE at 1e5 photons.
+std::string dose_verdict(const std::vector<double>& nll, const std::vector<double>& mae,
+                         const std::vector<double>& mae_ten) {
+  const tests::TemporaryFolder folder;
+  std::filesystem::create_directory(folder.file("arms"));
+  std::vector<io::ArmResult> arms;
+  const auto add = [&](const char* loss, double photons, const std::vector<double>& rings) {
+    for (size_t seed = 0; seed < rings.size(); ++seed) {
+      io::ArmResult& arm = arms.emplace_back();
+      arm.arm = std::string(loss) + std::to_string(photons) + std::to_string(seed);
+      arm.rows = {{{"loss", std::string(loss)},
+                   {"photons", photons},
+                   {"seed", static_cast<double>(seed)},
+                   {"amplitude_frc50_bin", rings[seed]}}};
+      const FieldImage image{2, 2, std::vector<std::complex<double>>(4, 1.0)};
+      const std::array arrays{npz_array("truth", image), npz_array("reconstruction", image)};
+      io::write_npz(folder.file("arms/" + arm.arm + ".npz"), arrays, true);
+    }
+  };
+  add("nll", 1e4, nll);
+  add("mae", 1e4, mae);
+  add("mae", 1e5, mae_ten);
+  StudyConfig config;
+  config.seeds = static_cast<int64_t>(nll.size());
+  return make_study("dose", config).report(arms, folder.path()).notes.front();
+}
+
+TEST(studies, the_verdict_on_dose_follows_the_rings) {
+  const auto says = [](const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+  };
+  std::string text = dose_verdict({12}, {8}, {11});
+  EXPECT_TRUE(says(text, "So here the claim holds.")) << text;
+  EXPECT_TRUE(says(text, "MAE reaches that ring at none of the doses.")) << text;
+  text = dose_verdict({9.5}, {8}, {11});
+  EXPECT_TRUE(says(text, "So here the claim does not hold.")) << text;
+  // Halfway between the rings of 1e4 and 1e5 photons, along the logarithm of the dose: 1e4.5.
+  EXPECT_TRUE(says(text, "at 3.2e+04 photons, 3.2 times the dose")) << text;
+  EXPECT_TRUE(says(dose_verdict({12}, {8}, {8.9}), "the claim is not tested")) << text;
+  // Seeds that spread by more than the difference say less.
+  EXPECT_TRUE(says(dose_verdict({9, 11}, {5, 5}, {10, 11}), "holds within the spread of the seeds")) << text;
+  EXPECT_TRUE(says(dose_verdict({9, 9.1}, {5, 5}, {10.9, 11}), "does not hold")) << text;
+  EXPECT_TRUE(says(dose_verdict({9, 9}, {2, 12}, {8, 13}), "the claim is not tested")) << text;
 }
 
 double power(const io::ComplexImage& probe) {

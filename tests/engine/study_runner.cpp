@@ -4,9 +4,13 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <atomic>
+#include <chrono>
 #include <fstream>
 #include <map>
+#include <span>
 #include <sstream>
+#include <thread>
 
 #include "io/file_error.h"
 #include "kernels/device/error.h"
@@ -70,10 +74,34 @@ using Names = std::vector<std::string>;
 class study_runner : public testing::Test {
  protected:
   RunOutcome run(Counted& counted, bool force = false, const RunControl& control = {}) const {
-    return run_study(counted.study(), folder.file("DIR"), force, tests::test_device(), control);
+    return run_study(counted.study(), folder.file("DIR"), force, one_device, control);
   }
   tests::TemporaryFolder folder;
+  const std::vector<Device> one_device{tests::test_device()};
+  const std::vector<Device> two_devices{Device::cpu({.threads = 1}), Device::cpu({.threads = 1})};
 };
+
+/// Whether the condition came true before ten seconds were over.
+bool wait_for(const std::function<bool()>& condition) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
+}
+
+/// A study named "counted" of arms a, b, c that all do this.
+Study three_arms(const std::function<ArmOutcome(const ArmContext&)>& run) {
+  Counted counted;
+  Study out = counted.study();
+  for (Arm& arm : out.arms) arm.run = run;
+  return out;
+}
+
+ArmOutcome outcome_of(const std::string& arm) {
+  return {{{{"value", "1" + arm}, {"third", 1.0 / 3}}}, {{"curve", {1, 2}}}};
+}
 
 TEST_F(study_runner, writes_tables_figures_and_arms) {
   Counted counted;
@@ -123,7 +151,7 @@ TEST_F(study_runner, an_arm_whose_files_are_damaged_is_done_again) {
       if (said != nullptr) *said += line + "\n";
     };
     first.done.clear();
-    run_study(study, folder.file("DIR"), false, tests::test_device(), control);
+    run_study(study, folder.file("DIR"), false, one_device, control);
     return first.done;
   };
   EXPECT_EQ(again(nullptr), (Names{"a", "b", "c"}));
@@ -216,7 +244,7 @@ TEST_F(study_runner, a_former_report_stays_where_every_arm_fails) {
   std::string said;
   RunControl control;
   control.notice = [&](const std::string& line) { said += line + "\n"; };
-  const RunOutcome outcome = run_study(study, folder.file("DIR"), true, tests::test_device(), control);
+  const RunOutcome outcome = run_study(study, folder.file("DIR"), true, one_device, control);
   EXPECT_EQ(outcome.failed.size(), 3U);
   EXPECT_TRUE(outcome.arms.empty());
   EXPECT_NE(said.find("no arm is done"), std::string::npos) << said;
@@ -245,7 +273,7 @@ TEST_F(study_runner, an_arm_without_a_row_is_no_result) {
   Counted counted;
   Study study = counted.study();
   study.arms[1].run = [](const ArmContext&) -> ArmOutcome { return {}; };
-  const RunOutcome outcome = run_study(study, folder.file("DIR"), false, tests::test_device(), {});
+  const RunOutcome outcome = run_study(study, folder.file("DIR"), false, one_device, {});
   ASSERT_EQ(outcome.failed.size(), 1U);
   EXPECT_NE(outcome.failed[0].second.find("nothing that a table could hold"), std::string::npos);
   EXPECT_FALSE(std::filesystem::exists(folder.file("DIR/arms/b.json")));
@@ -286,13 +314,13 @@ TEST_F(study_runner, a_figure_that_a_report_no_longer_has_goes) {
   run(counted);
   Study other = counted.study();
   other.report = [](const std::vector<io::ArmResult>&, const std::string&) { return StudyReport(); };
-  run_study(other, folder.file("DIR"), false, tests::test_device(), {});
+  run_study(other, folder.file("DIR"), false, one_device, {});
   EXPECT_FALSE(std::filesystem::exists(folder.file("DIR/figure.png")));
 }
 
 TEST_F(study_runner, goes_on_after_a_kill_between_arms) {
   Counted whole, killed, rest;
-  run_study(whole.study(), folder.file("WHOLE"), false, tests::test_device(), {});
+  run_study(whole.study(), folder.file("WHOLE"), false, one_device, {});
   RunControl control;
   control.cancelled = [&] { return killed.done.size() == 2; };
   try {
@@ -315,7 +343,7 @@ TEST_F(study_runner, a_stop_within_an_arm_keeps_the_others) {
   Counted counted;
   Study study = counted.study();
   study.arms[1].run = [](const ArmContext&) -> ArmOutcome { throw Error(ErrorKind::cancelled, "stopped"); };
-  EXPECT_NE(message_of([&] { run_study(study, folder.file("DIR"), false, tests::test_device(), {}); }).find("1 of 3"),
+  EXPECT_NE(message_of([&] { run_study(study, folder.file("DIR"), false, one_device, {}); }).find("1 of 3"),
             std::string::npos);
   EXPECT_EQ(counted.done, Names{"a"});
   EXPECT_FALSE(std::filesystem::exists(folder.file("DIR/results.csv")));
@@ -361,27 +389,25 @@ TEST_F(study_runner, a_wrong_setting_ends_the_study) {
   Counted counted;
   Study study = counted.study();
   study.arms[0].run = [](const ArmContext&) -> ArmOutcome { throw UsageError("--crop 3: odd"); };
-  EXPECT_THROW(run_study(study, folder.file("DIR"), false, tests::test_device(), {}), UsageError);
+  EXPECT_THROW(run_study(study, folder.file("DIR"), false, one_device, {}), UsageError);
 }
 
 TEST_F(study_runner, a_folder_that_is_not_its_own_is_left_alone) {
   Counted counted;
   std::filesystem::create_directory(folder.file("OTHER"));
   std::ofstream(folder.file("OTHER/notes.txt")) << "mine";
-  const auto device = tests::test_device();
-  EXPECT_THROW(run_study(counted.study(), folder.file("OTHER"), true, device, {}), io::FileError);
-  EXPECT_THROW(run_study(counted.study(), folder.file("OTHER/notes.txt"), true, device, {}), io::FileError);
+  EXPECT_THROW(run_study(counted.study(), folder.file("OTHER"), true, one_device, {}), io::FileError);
+  EXPECT_THROW(run_study(counted.study(), folder.file("OTHER/notes.txt"), true, one_device, {}), io::FileError);
   run(counted);
   Study other = counted.study();
   other.name = "another";
-  EXPECT_NE(message_of([&] { run_study(other, folder.file("DIR"), true, device, {}); }).find("study counted"),
+  EXPECT_NE(message_of([&] { run_study(other, folder.file("DIR"), true, one_device, {}); }).find("study counted"),
             std::string::npos);
   EXPECT_EQ(counted.done.size(), 3U);
 }
 
 TEST_F(study_runner, links_to_other_folders_are_not_followed) {
   Counted counted;
-  const auto device = tests::test_device();
   std::filesystem::create_directory(folder.file("MINE"));
   std::ofstream(folder.file("MINE/notes.txt")) << "mine";
   for (const char* part : {"arms", "data"}) {
@@ -390,7 +416,7 @@ TEST_F(study_runner, links_to_other_folders_are_not_followed) {
     std::filesystem::create_directory(study);
     std::ofstream(study + "/study") << "counted\n";
     std::filesystem::create_directory_symlink(folder.file("MINE"), study + "/" + part);
-    EXPECT_NE(message_of([&] { run_study(counted.study(), study, true, device, {}); }).find("is a link"),
+    EXPECT_NE(message_of([&] { run_study(counted.study(), study, true, one_device, {}); }).find("is a link"),
               std::string::npos);
     EXPECT_EQ(text(folder.file("MINE/notes.txt")), "mine");
   }
@@ -420,9 +446,138 @@ TEST_F(study_runner, an_arms_progress_carries_its_number) {
     task = event.task;
     message = event.message;
   };
-  run_study(study, folder.file("DIR"), false, tests::test_device(), control);
+  run_study(study, folder.file("DIR"), false, one_device, control);
   EXPECT_EQ(task, "arm 1/3 a: train");
   EXPECT_EQ(message, "arm 1/3 a: train: epoch 1");
+}
+
+TEST_F(study_runner, a_report_names_the_devices_that_did_the_arms) {
+  Counted counted, later;
+  Study first = counted.study();
+  first.arms.pop_back();
+  run_study(first, folder.file("DIR"), false, one_device, {});
+  const std::string made_on = one_device[0].description();
+  const Device other = Device::cpu({.threads = one_device[0].threads() + 1});
+  EXPECT_NE(text(folder.file("DIR/report.md")).find(" on " + made_on + "."), std::string::npos);
+  run_study(first, folder.file("DIR"), false, std::span(&other, 1), {});  // does nothing
+  EXPECT_NE(text(folder.file("DIR/report.md")).find(" on " + made_on + "."), std::string::npos);
+  run_study(later.study(), folder.file("DIR"), false, std::span(&other, 1), {});
+  const std::string report = text(folder.file("DIR/report.md"));
+  EXPECT_NE(report.find(" on " + made_on + "; " + other.description() + "."), std::string::npos) << report;
+  EXPECT_NE(report.find("on several devices: their times do not compare"), std::string::npos) << report;
+}
+
+TEST_F(study_runner, what_stands_where_a_file_goes_is_said_before_any_work) {
+  Counted counted, again;
+  run(counted);
+  std::filesystem::remove(folder.file("DIR/arms/b.json"));
+  std::filesystem::create_directory(folder.file("DIR/arms/b.json"));
+  EXPECT_NE(message_of([&] { run(again); }).find("arms/b.json: is no ordinary file"), std::string::npos);
+  std::filesystem::remove(folder.file("DIR/arms/b.json"));
+  std::filesystem::remove(folder.file("DIR/results.json"));
+  std::filesystem::create_directory(folder.file("DIR/results.json"));
+  EXPECT_NE(message_of([&] { run(again); }).find("results.json: is a folder"), std::string::npos);
+  std::filesystem::remove(folder.file("DIR/results.json"));
+  std::filesystem::remove(folder.file("DIR/study"));
+  const std::string message = message_of([&] { run(again); });
+  for (const char* part : {"DIR/study: is missing", "write 'counted' into it"})
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  EXPECT_EQ(again.done, Names());
+  std::ofstream(folder.file("DIR/study")) << "counted";
+  run(again);
+  EXPECT_EQ(again.done, (Names{"b"}));
+}
+
+TEST_F(study_runner, several_devices_do_an_arm_each_at_a_time) {
+  std::atomic<int> at_work = 0, most = 0, met = 0;
+  const Study study = three_arms([&](const ArmContext& context) {
+    const int now = ++at_work;
+    if (now > most) most = now;
+    if (context.arm != "c" && wait_for([&] { return most == 2; })) ++met;
+    EXPECT_TRUE(context.device == two_devices[0] || context.device == two_devices[1]);
+    --at_work;
+    return outcome_of(context.arm);
+  });
+  const RunOutcome outcome = run_study(study, folder.file("DIR"), false, two_devices, {});
+  EXPECT_EQ(met, 2);  // a and b were under way together
+  EXPECT_EQ(most, 2);
+  EXPECT_EQ(outcome.report.table, "a;b;c;");
+  EXPECT_EQ(text(folder.file("DIR/results.csv")),
+            "arm,value,third\na,1a,0.3333333333333333\nb,1b,0.3333333333333333\nc,1c,0.3333333333333333\n");
+}
+
+TEST_F(study_runner, on_several_devices_the_caller_is_called_by_one_thread_at_a_time) {
+  std::atomic<int> inside = 0, met = 0;
+  std::atomic<bool> two = false;
+  const auto called = [&] {
+    if (++inside > 1) two = true;
+    std::this_thread::yield();
+    --inside;
+  };
+  std::map<std::string, int> messages, bars;  // not atomic: the sanitizers see a second thread
+  RunControl control;
+  control.cancelled = [&] {
+    called();
+    return false;
+  };
+  control.notice = [&](const std::string&) { called(); };
+  control.progress = [&](const ProgressEvent& event) {
+    called();
+    ++(event.message.empty() ? bars : messages)[std::string(event.task)];
+  };
+  const Study study = three_arms([&](const ArmContext& context) {
+    ++met;
+    EXPECT_TRUE(wait_for([&] { return met >= 2; }));
+    for (int i = 0; i < 500; ++i) {
+      ProgressEvent event;
+      event.task = "train";
+      context.control.report(event);
+      context.control.say("so far");
+      EXPECT_FALSE(context.control.stop_requested());
+    }
+    ProgressEvent event;
+    event.task = "train";
+    event.message = "done";
+    context.control.report(event);
+    return outcome_of(context.arm);
+  });
+  run_study(study, folder.file("DIR"), false, two_devices, control);
+  EXPECT_FALSE(two);
+  EXPECT_EQ(messages,
+            (std::map<std::string, int>{{"arm 1/3 a: train", 1}, {"arm 2/3 b: train", 1}, {"arm 3/3 c: train", 1}}));
+  EXPECT_EQ(bars["arm 1/3 a: train"], 500);  // the first under way is shown, whatever the others do
+}
+
+TEST_F(study_runner, on_several_devices_a_stop_ends_every_arm) {
+  std::atomic<int> under_way = 0;
+  RunControl control;
+  control.cancelled = [&] { return under_way == 2; };
+  const Study study = three_arms([&](const ArmContext& context) -> ArmOutcome {
+    ++under_way;
+    EXPECT_TRUE(wait_for([&] { return context.control.stop_requested(); }));
+    throw Error(ErrorKind::cancelled, "stopped");
+  });
+  const std::string message = message_of([&] { run_study(study, folder.file("DIR"), false, two_devices, control); });
+  for (const char* part : {"arm 1/3 a", "arm 2/3 b", "0 of 3 arms are done"})
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  EXPECT_EQ(under_way, 2);  // c did not begin
+
+  // What went wrong in one arm's settings ends the others, too; a failure does not.
+  const Study wrong = three_arms([&](const ArmContext& context) -> ArmOutcome {
+    if (context.arm == "a") throw UsageError("no such loss");
+    EXPECT_TRUE(wait_for([&] { return context.control.stop_requested(); }));
+    throw Error(ErrorKind::cancelled, "stopped");
+  });
+  EXPECT_THROW(run_study(wrong, folder.file("DIR"), false, two_devices, {}), UsageError);
+  const Study failing = three_arms([&](const ArmContext& context) -> ArmOutcome {
+    if (context.arm == "a") throw Error(ErrorKind::numeric, "its loss is not finite");
+    return outcome_of(context.arm);
+  });
+  const RunOutcome outcome = run_study(failing, folder.file("DIR"), false, two_devices, {});
+  EXPECT_EQ(outcome.report.table, "b;c;");
+  ASSERT_EQ(outcome.failed.size(), 1U);
+  EXPECT_EQ(outcome.failed[0].second, "its loss is not finite");
+  EXPECT_THROW(run_study(failing, folder.file("DIR"), false, {}, {}), Error);
 }
 
 }  // namespace
