@@ -65,6 +65,7 @@ class BenchCommand : public Command {
       j["batch"] = config_.batch;
       j["warm_up"] = config_.warm_up;
       j["repeats"] = l.repeats;
+      j["calls"] = l.calls;
       j["patterns"] = l.patterns;
       j["median_s"] = l.median_s;
       j["min_s"] = l.min_s;
@@ -74,7 +75,7 @@ class BenchCommand : public Command {
       j["bytes"] = l.bytes;
       j["flop_per_s"] = l.flop / l.median_s;
       j["bytes_per_s"] = l.bytes / l.median_s;
-      j["device_peak_bytes"] = device.memory_peak_bytes();
+      j["device_peak_bytes"] = l.device_peak_bytes;
       j["seed"] = config_.seed;
       j["version"] = PTYFUSE_VERSION;
       const std::string text = j.dump();

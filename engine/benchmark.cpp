@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/benchmark_case.h"
+#include "engine/device_memory.h"
 #include "engine/grouping.h"
 #include "engine/probe.h"
 #include "engine/training_set.h"
@@ -182,9 +183,10 @@ OptionTable benchmark_options(BenchmarkConfig& c) {
 
 void run_benchmark(const Device& device, const BenchmarkConfig& config, const RunControl& control,
                    const std::function<void(const BenchmarkLine&)>& line) {
-  benchmark::Bench bench(device, config);
   for (const benchmark::Case& c : benchmark::chosen(config, device)) {
     if (control.stop_requested()) throw Error(ErrorKind::cancelled, "benchmark stopped");
+    // Of its own, so that the memory's peak is the case's.
+    benchmark::Bench bench(device_like(device, device.memory_limit_bytes()), config);
     bench.begin(c.what.name);
     const benchmark::Prepared prepared = c.prepare(bench);
     for (int64_t i = 0; i < config.warm_up; ++i) prepared.run();
@@ -200,10 +202,17 @@ void run_benchmark(const Device& device, const BenchmarkConfig& config, const Ru
       seconds.push_back(taken.count() / calls);
       cpu_seconds.push_back((benchmark::cpu_seconds_now() - cpu_start) / calls);
     }
-    const char* precision = bench.network.precision == ops::Precision::bf16 ? "bf16" : "fp32";
-    line({c.what.name, precision, config.repeats, prepared.patterns, benchmark::median(seconds),
-          *std::min_element(seconds.begin(), seconds.end()), benchmark::median(cpu_seconds), prepared.cost.flop,
-          prepared.cost.bytes});
+    line({.name = c.what.name,
+          .precision = bench.network.precision == ops::Precision::bf16 ? "bf16" : "fp32",
+          .repeats = config.repeats,
+          .calls = prepared.calls,
+          .patterns = prepared.patterns,
+          .device_peak_bytes = bench.device.memory_peak_bytes(),
+          .median_s = benchmark::median(seconds),
+          .min_s = *std::min_element(seconds.begin(), seconds.end()),
+          .median_cpu_s = benchmark::median(cpu_seconds),
+          .flop = prepared.cost.flop,
+          .bytes = prepared.cost.bytes});
   }
 }
 
@@ -230,6 +239,7 @@ void record_benchmark(const Device& device, const BenchmarkConfig& config, const
       {"filters_scale", config.filters_scale},
       {"batch", config.batch},
       {"patterns", prepared.patterns},
+      {"calls", prepared.calls},
       {"precision", bench.network.precision == ops::Precision::bf16 ? "bf16" : "fp32"},
       {"object_big", bench.network.object_big},
       {"probe_big", bench.network.probe_big},

@@ -36,17 +36,19 @@ struct BenchmarkCase {
 };
 std::vector<BenchmarkCase> benchmark_cases();
 
-/// One measurement; flop and bytes are the contract's for one repeat. median_cpu_s: processor seconds of all threads of
-/// this process, which other programs' work disturbs less than the clock on the wall.
+/// One measurement. A repeat is `calls` of the case's work between two waits for the device, which share its seconds
+/// alike: seconds, patterns, flop and bytes (the contract's) are of one call. median_cpu_s: processor seconds of all
+/// threads of this process, which other programs' work disturbs less than the clock on the wall. device_peak_bytes:
+/// most that the case, its preparation included, held on the device at once.
 struct BenchmarkLine {
   std::string name, precision;
-  int64_t repeats = 0, patterns = 0;
+  int64_t repeats = 0, calls = 1, patterns = 0, device_peak_bytes = 0;
   double median_s = 0, min_s = 0, median_cpu_s = 0, flop = 0, bytes = 0;
 };
 
-/// Measures the suite on random data, `warm_up` untimed repeats before the timed ones; each finished line is handed
-/// over at once. A case's data depend on seed and settings alone, not on what ran before it. UsageError: no case of
-/// that name (the message lists them); a case that the device has not.
+/// Measures the suite on random data, each case on a device like this one, `warm_up` untimed repeats before the timed
+/// ones; each finished line is handed over at once. A case's data depend on seed and settings alone, not on what ran
+/// before it. UsageError: no case of that name (the message lists them); a case that the device has not.
 void run_benchmark(const Device& device, const BenchmarkConfig& config, const RunControl& control,
                    const std::function<void(const BenchmarkLine&)>& line);
 

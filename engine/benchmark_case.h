@@ -39,7 +39,7 @@ struct Prepared {
   int64_t patterns = 0;
   ops::Cost cost;
   std::function<void(Record&)> record = {};  ///< before any run(); empty: cannot be recorded
-  int64_t calls = 1;                         ///< in one run(), which share its seconds alike
+  int64_t calls = 1;                         ///< in one run(), as BenchmarkLine::calls
 };
 
 /// What the cases share: device, settings and random data.

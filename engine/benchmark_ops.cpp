@@ -82,7 +82,7 @@ std::shared_ptr<Convolution> convolution(Bench& b, bool training) {
 }
 Prepared conv3x3(Bench& b) {
   auto s = convolution(b, false);
-  return {[&b, s] { s->op->forward(b.stream, s->in->view(), s->out->view()); }, b.config.batch,
+  return {[&b, s] { s->op->forward(b.stream, s->in->view(), s->out->view()); }, b.patterns(),
           ops::Conv3x3::forward_cost(s->op->spec())};
 }
 Prepared conv3x3_backward(Bench& b) {
@@ -92,21 +92,21 @@ Prepared conv3x3_backward(Bench& b) {
             s->op->backward(b.stream, s->in->view(), s->out->view(), s->grad_out->view(), s->grad_in->view(), false,
                             s->grad_weights->view(), s->grad_bias->view());
           },
-          b.config.batch,
+          b.patterns(),
           {2 * forward.flop, 2 * forward.bytes}};
 }
 
 Prepared max_pool2(Bench& b) {
   auto in = b.floats(layer_shape(b, b.config.side_px / 2), -1, 1),
        out = b.floats(layer_shape(b, b.config.side_px / 4), 0, 0);
-  return {[&b, in, out] { ops::max_pool2(b.stream, as_const(*in).view(), out->view()); }, b.config.batch,
+  return {[&b, in, out] { ops::max_pool2(b.stream, as_const(*in).view(), out->view()); }, b.patterns(),
           ops::max_pool2_cost(in->shape())};
 }
 
 Prepared upsample2(Bench& b) {
   auto in = b.floats(layer_shape(b, b.config.side_px / 4), -1, 1),
        out = b.floats(layer_shape(b, b.config.side_px / 2), 0, 0);
-  return {[&b, in, out] { ops::upsample2(b.stream, as_const(*in).view(), out->view()); }, b.config.batch,
+  return {[&b, in, out] { ops::upsample2(b.stream, as_const(*in).view(), out->view()); }, b.patterns(),
           ops::upsample2_cost(in->shape())};
 }
 

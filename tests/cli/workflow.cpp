@@ -183,9 +183,11 @@ TEST_F(cli_workflow, a_benchmarks_record_says_what_it_is) {
 }
 
 TEST_F(cli_workflow, benchmark_lines) {
-  const char* const every[] = {"case",          "device", "threads",    "precision",   "N",     "gridsize",
-                               "filters_scale", "batch",  "repeats",    "median_s",    "min_s", "patterns_per_s",
-                               "flop",          "bytes",  "flop_per_s", "bytes_per_s", "seed",  "version"};
+  const char* const every[] = {
+      "case",          "device",      "threads",           "precision",      "N",      "gridsize",
+      "filters_scale", "batch",       "warm_up",           "repeats",        "calls",  "patterns",
+      "median_s",      "min_s",       "median_cpu_s",      "patterns_per_s", "flop",   "bytes",
+      "flop_per_s",    "bytes_per_s", "device_peak_bytes", "seed",           "version"};
   const Arguments small{"--N",        "64", "--gridsize", "1", "--filters-scale", "0.25", "--batch", "1",
                         "--patterns", "32", "--warm-up",  "0", "--repeats",       "1"};
   std::set<std::string> cases;

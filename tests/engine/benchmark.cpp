@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -121,6 +122,7 @@ TEST(network_cost, of_one_small_layer_by_hand) {
 TEST(benchmark, every_case_runs_and_states_its_work) {
   const Device device = test_device();
   std::set<std::string> listed, ran;
+  std::map<std::string, int64_t> peak_bytes;
   for (const BenchmarkCase& c : benchmark_cases()) {
     EXPECT_TRUE(listed.insert(c.name).second) << c.name;
     EXPECT_FALSE(c.summary.empty()) << c.name;
@@ -136,8 +138,22 @@ TEST(benchmark, every_case_runs_and_states_its_work) {
       EXPECT_GT(line.median_cpu_s, 0) << line.name;
       EXPECT_GT(line.bytes, 0) << line.name;
       EXPECT_EQ(line.flop > 0, line.name != "upsample2") << line.name;
+      if (suite == BenchmarkSuite::ops) {
+        EXPECT_EQ(line.patterns, c.batch * c.gridsize * c.gridsize) << line.name;
+      }
+      // A GPU is waited for at the end of an epoch.
+      EXPECT_EQ(line.calls, line.name == "train_step" && device.kind() != DeviceKind::cpu ? 8 : 1) << line.name;
+      peak_bytes[line.name] = line.device_peak_bytes;
     });
   }
+  // Whatever ran before it.
+  for (const std::string name : {"unet_forward", "physics", "scale"})
+    run_benchmark(device, tiny(name), {}, [&](const BenchmarkLine& line) {
+      EXPECT_EQ(line.device_peak_bytes, peak_bytes[name]) << name;
+      EXPECT_GT(line.device_peak_bytes, 0) << name;
+    });
+  EXPECT_LT(peak_bytes["scale"], peak_bytes["conv3x3_backward"]);
+  EXPECT_LT(peak_bytes["unet_forward"], peak_bytes["unet_backward"]);
   for (const std::string machine : {"copy", "fma"}) ran.insert(machine);  // measured by cli_workflow
   EXPECT_EQ(ran, listed);
 }
