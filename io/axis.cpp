@@ -52,14 +52,15 @@ std::string power_of_ten(int exponent) {
   return out;
 }
 
-Axis linear_axis(double low, double high, int count) {
+Axis linear_axis(double low, double high, int count, bool whole) {
   if (!(high - low > 1e-12 * std::max(std::abs(low), std::abs(high)))) {
     const double half = low == 0 ? 0.5 : 0.05 * std::abs(low);
     high = low + half;
     low -= half;
   }
   Axis axis{.low = low, .high = high, .logarithmic = false, .ticks = {}, .factor = ""};
-  const double step = round_step(high - low, count), largest = std::max(std::abs(low), std::abs(high));
+  const double round = round_step(high - low, count), step = whole ? std::max(1.0, round) : round;
+  const double largest = std::max(std::abs(low), std::abs(high));
   int exponent = static_cast<int>(std::floor(std::log10(largest)));
   if (exponent >= -3 && exponent < 5) exponent = 0;
   const double unit = std::pow(10, exponent);
@@ -73,7 +74,7 @@ Axis linear_axis(double low, double high, int count) {
   return axis;
 }
 
-Axis logarithmic_axis(double low, double high, int count) {
+Axis logarithmic_axis(double low, double high, int count, bool whole) {
   if (!(std::log10(high) - std::log10(low) > 1e-9)) {
     low /= 2;
     high *= 2;
@@ -103,11 +104,27 @@ Axis logarithmic_axis(double low, double high, int count) {
   const auto labelled = [](const Tick& t) { return !t.label.empty(); };
   if (std::count_if(axis.ticks.begin(), axis.ticks.end(), labelled) < 2) {
     // A narrow range has hardly a round number of this kind in it.
-    const Axis narrow = linear_axis(low, high, count);
+    const Axis narrow = linear_axis(low, high, count, whole);
     axis.ticks = narrow.ticks;
     axis.factor = narrow.factor;
   }
   return axis;
+}
+
+std::optional<ScaleBar> scale_bar(int64_t width_px, std::optional<double> pixel_size_m) {
+  constexpr int64_t least_width_px = 5;
+  if (width_px < least_width_px) return std::nullopt;
+  const double fifth_px = static_cast<double>(width_px) / 5;
+  if (!pixel_size_m || !std::isfinite(*pixel_size_m) || !(*pixel_size_m > 0)) {
+    const double length_px = std::max(1.0, round_step(fifth_px, 1));
+    return ScaleBar{length_px, fmt::format("{:g} px", length_px)};
+  }
+  constexpr std::array<std::pair<double, const char*>, 5> units{
+      {{1, "m"}, {1e-3, "mm"}, {1e-6, "µm"}, {1e-9, "nm"}, {1e-12, "pm"}}};
+  const double length_m = round_step(fifth_px * *pixel_size_m, 1);
+  const auto fits = [&](const auto& unit) { return length_m >= unit.first * (1 - slack); };
+  const auto* unit = std::find_if(units.begin(), units.end() - 1, fits);
+  return ScaleBar{length_m / *pixel_size_m, fmt::format("{:g} {}", length_m / unit->first, unit->second)};
 }
 
 }  // namespace ptyfuse::io

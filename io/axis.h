@@ -1,4 +1,6 @@
 #pragma once
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,10 +22,19 @@ struct Axis {
   double fraction(double value) const;
 };
 
-/// An axis over [low, high], about `count` labelled ticks at round numbers. Equal ends are widened.
-Axis linear_axis(double low, double high, int count);
+/// An axis over [low, high], about `count` labelled ticks at round numbers, with `whole` at whole ones. Equal ends are
+/// widened.
+Axis linear_axis(double low, double high, int count, bool whole = false);
 /// The same over decades; 0 < low.
-Axis logarithmic_axis(double low, double high, int count);
+Axis logarithmic_axis(double low, double high, int count, bool whole = false);
+
+/// A round length (1, 2 or 5 times a power of ten) of about a fifth of an image's width.
+struct ScaleBar {
+  double length_px = 0;
+  std::string label;  ///< "500 nm", "2 µm"; "50 px" without a pixel size above 0
+};
+/// nullopt where the image has too few columns for one.
+std::optional<ScaleBar> scale_bar(int64_t width_px, std::optional<double> pixel_size_m);
 
 /// "10⁻³"
 std::string power_of_ten(int exponent);

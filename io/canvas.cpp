@@ -71,6 +71,20 @@ void Canvas::text(double x, double y, const std::string& text, const TextStyle& 
   cairo_show_text(context, text.c_str());
 }
 
+void Canvas::outlined_text(double x, double y, const std::string& text, const TextStyle& style, Anchor anchor) {
+  cairo_t* context = context_.get();
+  constexpr double rim_px = 2;
+  use(context, style);
+  cairo_move_to(context, x + shift(anchor, advance(context, text)), y);
+  cairo_text_path(context, text.c_str());
+  cairo_set_line_join(context, CAIRO_LINE_JOIN_ROUND);
+  cairo_set_line_width(context, 2 * rim_px);
+  use(context, Colour{0, 0, 0});
+  cairo_stroke_preserve(context);
+  use(context, Colour{1, 1, 1});
+  cairo_fill(context);
+}
+
 void Canvas::text_upwards(double x, double y, const std::string& text, const TextStyle& style, Anchor anchor) {
   cairo_t* context = context_.get();
   cairo_save(context);

@@ -29,7 +29,9 @@ class Canvas {
 
   /// (x,y) is the baseline's start, middle or end.
   void text(double x, double y, const std::string& text, const TextStyle& style, Anchor anchor);
-  /// The same, reading upwards.
+  /// White with a dark rim, to be read on any image.
+  void outlined_text(double x, double y, const std::string& text, const TextStyle& style, Anchor anchor);
+  /// As text(), reading upwards.
   void text_upwards(double x, double y, const std::string& text, const TextStyle& style, Anchor anchor);
 
   void line(double x0, double y0, double x1, double y1, double width, const Colour& colour);

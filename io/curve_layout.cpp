@@ -15,6 +15,7 @@ constexpr TextStyle label_style{.size_px = 17, .bold = false, .grey = 0.25};
 constexpr TextStyle line_style{.size_px = 15, .bold = false, .grey = 0.4};
 constexpr Colour axis_colour{0.25, 0.25, 0.25}, grid_colour{0.9, 0.9, 0.9}, level_colour{0.55, 0.55, 0.55};
 constexpr double x_labels_px = 34, axis_label_px = 34;
+constexpr double entry_line_px = 28, sample_px = 34, sample_gap_px = 10, entry_gap_px = 24;  // of the legend
 
 // Okabe and Ito's colours, told apart by all kinds of sight.
 constexpr std::array<Colour, 6> curve_colours{{{0.0, 0.447, 0.698},
@@ -42,17 +43,17 @@ size_t points_of(const Curve& curve) {
   return std::min(curve.x.size(), curve.y.size());
 }
 
-Axis axis_of(const Range& range, bool logarithmic, double padding, int count) {
+Axis axis_of(const Range& range, bool logarithmic, double padding, int count, bool whole) {
   if (range.empty()) return linear_axis(0, 1, count);
   if (logarithmic) {
     // In exponents, as the ends' ratio may be beyond double.
     const double low = std::log10(range.low), high = std::log10(range.high), pad = padding * (high - low);
     constexpr double furthest = 300;
     return logarithmic_axis(std::pow(10, std::max(-furthest, low - pad)), std::pow(10, std::min(furthest, high + pad)),
-                            count);
+                            count, whole);
   }
   const double pad = padding * (range.high - range.low);
-  return linear_axis(range.low - pad, range.high + pad, count);
+  return linear_axis(range.low - pad, range.high + pad, count, whole);
 }
 
 /// "loss (×10⁵)"
@@ -66,9 +67,11 @@ std::string axis_name(const std::string& label, const Axis& axis) {
 CurveLayout::CurveLayout(CurvePanel panel, double body_height) : panel_(std::move(panel)) {
   // A logarithmic axis without a positive value has nothing to show: linear then.
   Range x, y, positive_x, positive_y;
+  bool whole_x = true;
   for (const Curve& curve : panel_.curves) {
     for (size_t i = 0; i < points_of(curve); ++i) {
       if (!std::isfinite(curve.y[i]) || !std::isfinite(curve.x[i])) continue;
+      whole_x = whole_x && curve.x[i] == std::round(curve.x[i]);
       x.take(curve.x[i], false);
       positive_x.take(curve.x[i], true);
       y.take(curve.y[i], false);
@@ -85,14 +88,15 @@ CurveLayout::CurveLayout(CurvePanel panel, double body_height) : panel_(std::mov
   plot_height_ = std::round(body_height - x_labels_px - (panel_.x_label.empty() ? 0 : axis_label_px));
   plot_width_ = std::round(std::clamp(1.45 * plot_height_, 520.0, 900.0));
   const auto ticks = [](double length, double spacing) { return std::max(4, static_cast<int>(length / spacing)); };
-  x_axis_ = axis_of(panel_.log_x ? positive_x : x, panel_.log_x, 0.02, ticks(plot_width_, 110));
-  y_axis_ = axis_of(panel_.log_y ? positive_y : y, panel_.log_y, 0.06, ticks(plot_height_, 80));
+  x_axis_ = axis_of(panel_.log_x ? positive_x : x, panel_.log_x, 0.02, ticks(plot_width_, 110), whole_x);
+  y_axis_ = axis_of(panel_.log_y ? positive_y : y, panel_.log_y, 0.06, ticks(plot_height_, 80), false);
 
   double widest = 0;
   for (const Tick& tick : y_axis_.ticks) widest = std::max(widest, Canvas::text_width(tick.label, label_style));
   left_ = std::max(64.0, widest + 16) + (axis_name(panel_.y_label, y_axis_).empty() ? 0 : axis_label_px);
   title_width_ = Canvas::text_width(panel_.title, title_style);
   height_ = panel_title_px + body_height + 12;
+  place_legend();
 }
 
 double CurveLayout::x_px(const Plot& plot, double value) const {
@@ -103,7 +107,8 @@ double CurveLayout::y_px(const Plot& plot, double value) const {
 }
 
 void CurveLayout::draw(Canvas& canvas, double x, double y) const {
-  const Plot plot{x + left_, y + panel_title_px, x + left_ + plot_width_, y + panel_title_px + plot_height_};
+  const double top = y + panel_title_px + legend_above_px_;
+  const Plot plot{x + left_, top, x + left_ + plot_width_, top + plot_height_};
   canvas.text(plot.left, y + 26, panel_.title, title_style, Anchor::start);
   draw_axes(canvas, plot);
   draw_curves(canvas, plot);
@@ -154,53 +159,91 @@ void CurveLayout::draw_curves(Canvas& canvas, const Plot& plot) const {
   }
 }
 
-void CurveLayout::draw_legend(Canvas& canvas, const Plot& plot) const {
-  std::vector<size_t> named;
-  double widest = 0, in_a_line = 0;
-  constexpr double line_px = 28, sample_px = 34, sample_gap_px = 10, inset_px = 14;
-  for (size_t c = 0; c < panel_.curves.size(); ++c) {
-    if (panel_.curves[c].label.empty()) continue;
-    const double width = sample_px + sample_gap_px + Canvas::text_width(panel_.curves[c].label, label_style);
-    widest = std::max(widest, width);
-    in_a_line += width + 24;
-    named.push_back(c);
-  }
-  if (named.empty()) return;
-  const auto entry = [&](size_t c, double x, double y) {
-    canvas.line(x, y, x + sample_px, y, 3, colour_of(c));
-    canvas.text(x + sample_px + sample_gap_px, y + 6, panel_.curves[c].label, label_style, Anchor::start);
-  };
+double CurveLayout::entry_width(size_t curve) const {
+  return sample_px + sample_gap_px + Canvas::text_width(panel_.curves[curve].label, label_style);
+}
 
-  const double width = widest + 24, height = static_cast<double>(named.size()) * line_px + 12;
+double CurveLayout::legend_height() const {
+  return static_cast<double>(named_.size()) * entry_line_px + 12;
+}
+
+CurveLayout::Corner CurveLayout::freest_corner(const Plot& plot) const {
+  constexpr double inset_px = 14, air_px = 8;
+  const double width = entry_px_ + 24, height = legend_height();
   const double near_left = plot.left + inset_px, near_right = plot.right - inset_px - width;
   const double near_top = plot.top + inset_px, near_bottom = plot.bottom - inset_px - height;
-  const std::array<std::pair<double, double>, 4> corners{
-      {{near_right, near_top}, {near_right, near_bottom}, {near_left, near_bottom}, {near_left, near_top}}};
-  size_t best = 0;
-  int64_t least = std::numeric_limits<int64_t>::max();
-  for (size_t i = 0; i < corners.size(); ++i) {
-    const int64_t hidden = drawn_inside(plot, corners[i].first - 8, corners[i].second - 8, width + 16, height + 16);
-    if (hidden < least) {
-      least = hidden;
-      best = i;
-    }
+  Corner best{near_right, near_top, std::numeric_limits<int64_t>::max()};
+  for (const auto& [left, top] : std::array<std::pair<double, double>, 4>{
+           {{near_right, near_top}, {near_right, near_bottom}, {near_left, near_bottom}, {near_left, near_top}}}) {
+    const int64_t hidden = drawn_inside(plot, left - air_px, top - air_px, width + 2 * air_px, height + 2 * air_px);
+    if (hidden < best.hidden) best = {left, top, hidden};
   }
-  // Where every corner would hide something, beside the title.
-  if (least > 0 && title_width_ + 30 + in_a_line < plot_width_) {
-    double x = plot.right - in_a_line + 24;
-    for (const size_t c : named) {
-      entry(c, x, plot.top - 22);
-      x += sample_px + sample_gap_px + Canvas::text_width(panel_.curves[c].label, label_style) + 24;
-    }
+  return best;
+}
+
+void CurveLayout::place_legend() {
+  double in_a_line = -entry_gap_px;
+  for (size_t c = 0; c < panel_.curves.size(); ++c) {
+    if (panel_.curves[c].label.empty()) continue;
+    named_.push_back(c);
+    entry_px_ = std::max(entry_px_, entry_width(c));
+    in_a_line += entry_width(c) + entry_gap_px;
+  }
+  if (named_.empty()) return;
+  // Where every corner would hide something, beside the title; else above the plot, which gives way.
+  if (freest_corner({0, 0, plot_width_, plot_height_}).hidden == 0) return;
+  if (title_width_ + 30 + in_a_line < plot_width_) {
+    legend_ = LegendPlace::title_line;
     return;
   }
-  const auto [left, top] = corners[best];
-  canvas.fill(left, top, width, height, {1, 1, 1}, 0.85);
-  canvas.frame(left + 0.5, top + 0.5, width, height, 1, {0.8, 0.8, 0.8});
-  double at = top + 6 + line_px / 2;
-  for (const size_t c : named) {
-    entry(c, left + 12, at);
-    at += line_px;
+  entries_a_line_ =
+      std::max<int64_t>(1, static_cast<int64_t>((plot_width_ + entry_gap_px) / (entry_px_ + entry_gap_px)));
+  const int64_t lines = (static_cast<int64_t>(named_.size()) + entries_a_line_ - 1) / entries_a_line_;
+  const double needed = static_cast<double>(lines) * entry_line_px + 8;
+  constexpr double most_of_the_plot = 0.6;
+  if (needed > most_of_the_plot * plot_height_) return;
+  legend_ = LegendPlace::above;
+  legend_above_px_ = needed;
+  plot_height_ -= needed;
+}
+
+void CurveLayout::draw_entry(Canvas& canvas, size_t curve, double x, double y) const {
+  canvas.line(x, y, x + sample_px, y, 3, colour_of(curve));
+  canvas.text(x + sample_px + sample_gap_px, y + 6, panel_.curves[curve].label, label_style, Anchor::start);
+}
+
+void CurveLayout::draw_legend(Canvas& canvas, const Plot& plot) const {
+  if (named_.empty()) return;
+  switch (legend_) {
+    case LegendPlace::corner: {
+      const Corner corner = freest_corner(plot);
+      canvas.fill(corner.left, corner.top, entry_px_ + 24, legend_height(), {1, 1, 1}, 0.85);
+      canvas.frame(corner.left + 0.5, corner.top + 0.5, entry_px_ + 24, legend_height(), 1, {0.8, 0.8, 0.8});
+      double y = corner.top + 6 + entry_line_px / 2;
+      for (const size_t c : named_) {
+        draw_entry(canvas, c, corner.left + 12, y);
+        y += entry_line_px;
+      }
+      break;
+    }
+    case LegendPlace::title_line: {
+      double x = plot.right;
+      for (auto c = named_.rbegin(); c != named_.rend(); ++c) {
+        x -= entry_width(*c);
+        draw_entry(canvas, *c, x, plot.top - 22);
+        x -= entry_gap_px;
+      }
+      break;
+    }
+    case LegendPlace::above:
+      for (size_t i = 0; i < named_.size(); ++i) {
+        const auto place = static_cast<int64_t>(i);
+        const auto column = static_cast<double>(place % entries_a_line_),
+                   line = static_cast<double>(place / entries_a_line_);
+        draw_entry(canvas, named_[i], plot.left + column * (entry_px_ + entry_gap_px),
+                   plot.top - legend_above_px_ + (line + 0.5) * entry_line_px);
+      }
+      break;
   }
 }
 

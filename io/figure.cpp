@@ -69,6 +69,27 @@ bool covered(std::span<const float> weight, int64_t i) {
   return weight.empty() || weight[i] > 0;
 }
 
+/// The weight from which on a pixel is well lit.
+float well_lit_weight(std::span<const float> weight) {
+  constexpr float share = 0.1f;
+  float most = 0;
+  for (const float w : weight) most = std::max(most, w);
+  return share * most;
+}
+
+bool well_lit(std::span<const float> weight, int64_t i, float least) {
+  return covered(weight, i) && (weight.empty() || weight[i] >= least);
+}
+
+/// Finite values; not empty.
+double quantile(std::vector<float>& values, double fraction) {
+  const auto at = values.begin() + static_cast<int64_t>(std::lround(fraction * static_cast<double>(values.size() - 1)));
+  std::nth_element(values.begin(), at, values.end());
+  return static_cast<double>(*at);
+}
+
+constexpr double low_quantile = 0.005, high_quantile = 0.995;
+
 void require_pixels(int64_t height, int64_t width, size_t values, size_t weights) {
   const auto pixels = static_cast<size_t>(height * width);
   if (values != pixels || (weights != 0 && weights != pixels)) {
@@ -142,46 +163,50 @@ ImagePanel amplitude_panel(std::string title, int64_t height, int64_t width,
                    .high = 1,
                    .map = ColourMap::grey,
                    .unit = ""};
-  std::vector<float> inside;
+  const float least = well_lit_weight(weight);
+  std::vector<float> lit;
   for (int64_t i = 0; i < height * width; ++i) {
     const float value = covered(weight, i) ? std::abs(object[i]) : std::numeric_limits<float>::quiet_NaN();
     panel.values.push_back(value);
-    if (std::isfinite(value)) inside.push_back(value);
+    if (std::isfinite(value) && well_lit(weight, i, least)) lit.push_back(value);
   }
-  if (inside.empty()) return panel;
-  const auto quantile = [&](double fraction) {
-    const auto at =
-        inside.begin() + static_cast<int64_t>(std::lround(fraction * static_cast<double>(inside.size() - 1)));
-    std::nth_element(inside.begin(), at, inside.end());
-    return static_cast<double>(*at);
-  };
-  panel.low = quantile(0.005);
-  panel.high = quantile(0.995);
+  if (lit.empty()) return panel;
+  panel.low = quantile(lit, low_quantile);
+  panel.high = quantile(lit, high_quantile);
   return panel;
 }
 
 ImagePanel phase_panel(std::string title, int64_t height, int64_t width, std::span<const std::complex<float>> object,
                        std::span<const float> weight) {
   require_pixels(height, width, object.size(), weight.size());
+  constexpr double pi = std::numbers::pi, may_wrap_rad = 2.5, least_limit_rad = 1e-3;
   ImagePanel panel{.title = std::move(title),
                    .height = height,
                    .width = width,
                    .values = {},
-                   .low = -std::numbers::pi,
-                   .high = std::numbers::pi,
+                   .low = -pi,
+                   .high = pi,
                    .map = ColourMap::cyclic,
                    .unit = "rad"};
+  const float least = well_lit_weight(weight);
   std::complex<double> mean = 0;
   for (int64_t i = 0; i < height * width; ++i) {
     const std::complex<double> value = object[i];
-    if (covered(weight, i) && std::isfinite(std::abs(value))) mean += value;
+    if (well_lit(weight, i, least) && std::isfinite(std::abs(value))) mean += value;
   }
-  const double phase = std::arg(mean);
-  const std::complex<double> turn = std::polar(1.0, -phase);
+  const std::complex<double> turn = std::polar(1.0, -std::arg(mean));
+  std::vector<float> lit;
   for (int64_t i = 0; i < height * width; ++i) {
     panel.values.push_back(covered(weight, i) ? static_cast<float>(std::arg(std::complex<double>(object[i]) * turn))
                                               : std::numeric_limits<float>::quiet_NaN());
+    if (std::isfinite(panel.values.back()) && well_lit(weight, i, least)) lit.push_back(panel.values.back());
   }
+  if (lit.empty()) return panel;
+  const double limit = std::max({-quantile(lit, low_quantile), quantile(lit, high_quantile), least_limit_rad});
+  if (limit > may_wrap_rad) return panel;
+  panel.low = -limit;
+  panel.high = limit;
+  panel.map = ColourMap::viridis;
   return panel;
 }
 

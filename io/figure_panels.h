@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,11 @@ class ImageLayout {
   void draw(Canvas& canvas, double x, double y) const;
 
  private:
+  void draw_scale_bar(Canvas& canvas, double left, double bottom) const;
+
   std::string title_, unit_;
+  std::optional<ScaleBar> scale_bar_;
+  double pixel_px_ = 1;  ///< size of one of the image's pixels on the page
   int64_t rows_ = 0, columns_ = 0, zoom_ = 1;
   std::vector<uint32_t> rgb_;
   ColourTable table_;
@@ -50,12 +55,28 @@ class CurveLayout {
   void draw_axes(Canvas& canvas, const Plot& plot) const;
   void draw_curves(Canvas& canvas, const Plot& plot) const;
   void draw_legend(Canvas& canvas, const Plot& plot) const;
+  struct Corner {
+    double left, top;
+    int64_t hidden;  ///< as drawn_inside()
+  };
+  /// Where a legend hides least.
+  Corner freest_corner(const Plot& plot) const;
+  double entry_width(size_t curve) const;
+  double legend_height() const;
+  void place_legend();
+  void draw_entry(Canvas& canvas, size_t curve, double x, double y) const;
   /// How much of curves and labels lies in a rectangle of the page.
   int64_t drawn_inside(const Plot& plot, double left, double top, double width, double height) const;
 
+  enum class LegendPlace { corner, title_line, above };
+
   CurvePanel panel_;
+  std::vector<size_t> named_;  ///< curves with a label
+  double entry_px_ = 0;        ///< width of the legend's widest entry
+  int64_t entries_a_line_ = 1;
+  LegendPlace legend_ = LegendPlace::corner;
   Axis x_axis_, y_axis_;
-  double left_ = 0, plot_width_ = 0, plot_height_ = 0, height_ = 0, title_width_ = 0;
+  double left_ = 0, plot_width_ = 0, plot_height_ = 0, height_ = 0, title_width_ = 0, legend_above_px_ = 0;
 };
 
 }  // namespace ptyfuse::io

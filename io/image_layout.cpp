@@ -14,6 +14,7 @@ constexpr int64_t enlarge_below_px = 480, thin_above_px = 1240;
 constexpr double bar_gap_px = 18, bar_width_px = 22, label_gap_px = 9;
 constexpr TextStyle title_style{.size_px = 22, .bold = false, .grey = 0.1};
 constexpr TextStyle label_style{.size_px = 17, .bold = false, .grey = 0.25};
+constexpr TextStyle scale_bar_style{.size_px = 19, .bold = true, .grey = 1};
 constexpr Colour line_colour{0.35, 0.35, 0.35};
 constexpr uint32_t background_rgb = 0xededed;
 
@@ -56,6 +57,8 @@ ImageLayout::ImageLayout(const ImagePanel& panel)
   zoom_ = std::max<int64_t>(1, (enlarge_below_px + longest - 1) / longest);
   rows_ = (panel.height + factor - 1) / factor;
   columns_ = (panel.width + factor - 1) / factor;
+  if (panel.scale_bar) scale_bar_ = io::scale_bar(panel.width, panel.pixel_size_m);
+  pixel_px_ = static_cast<double>(zoom_) / static_cast<double>(factor);
 
   const bool whole_turn = std::abs(panel.low + pi) < 1e-6 && std::abs(panel.high - pi) < 1e-6;
   const int ticks = static_cast<int>(std::clamp<int64_t>(rows_ * zoom_ / 90, 2, 6));
@@ -85,6 +88,7 @@ void ImageLayout::draw(Canvas& canvas, double x, double y) const {
   const auto width = static_cast<double>(columns_ * zoom_), height = static_cast<double>(rows_ * zoom_);
   canvas.pixels(x, top, columns_, rows_, zoom_, rgb_);
   canvas.frame(x - 0.5, top - 0.5, width + 1, height + 1, 1, line_colour);
+  draw_scale_bar(canvas, x, top + height);
 
   const double bar = x + width + bar_gap_px;
   std::vector<uint32_t> gradient;
@@ -107,6 +111,18 @@ void ImageLayout::draw(Canvas& canvas, double x, double y) const {
     canvas.text_upwards(bar + bar_width_px + label_gap_px + label_width_ + 26, top + height / 2, unit_, label_style,
                         Anchor::middle);
   }
+}
+
+void ImageLayout::draw_scale_bar(Canvas& canvas, double left, double bottom) const {
+  constexpr double inset_px = 16, thickness_px = 6, rim_px = 2, text_gap_px = 9;
+  // A strip of an image has no room for it.
+  if (!scale_bar_ || static_cast<double>(rows_ * zoom_) < 64) return;
+  const double length = std::round(scale_bar_->length_px * pixel_px_);
+  const double x = left + inset_px, y = bottom - inset_px - thickness_px;
+  canvas.fill(x - rim_px, y - rim_px, length + 2 * rim_px, thickness_px + 2 * rim_px, {0, 0, 0}, 1);
+  canvas.fill(x, y, length, thickness_px, {1, 1, 1}, 1);
+  const double middle = std::max(x + length / 2, x + Canvas::text_width(scale_bar_->label, scale_bar_style) / 2);
+  canvas.outlined_text(middle, y - text_gap_px, scale_bar_->label, scale_bar_style, Anchor::middle);
 }
 
 }  // namespace ptyfuse::io

@@ -3,12 +3,14 @@
 #include <gtest/gtest.h>
 #include <png.h>
 
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 #include <map>
 #include <numbers>
+#include <optional>
 
 #include "io/axis.h"
 #include "io/colour_map.h"
@@ -143,6 +145,82 @@ TEST_F(figure, curves_are_drawn_in_their_colours) {
   EXPECT_GT(got.colours.at(0xd55e00), 500);
 }
 
+/// Every longest run of a colour in a row: [row, column, length].
+std::vector<std::array<int64_t, 3>> runs(const Page& page, uint32_t colour) {
+  std::vector<std::array<int64_t, 3>> out;
+  for (int64_t y = 0; y < page.height; ++y) {
+    for (int64_t x = 0; x < page.width; ++x) {
+      if (page.rgb[y * page.width + x] != colour) continue;
+      const int64_t first = x;
+      while (x + 1 < page.width && page.rgb[y * page.width + x + 1] == colour) ++x;
+      out.push_back({y, first, x + 1 - first});
+    }
+  }
+  return out;
+}
+
+TEST_F(figure, a_scale_bar_is_as_long_as_it_says) {
+  // 20 columns, enlarged 24-fold: 5 px, 5 pixels of 20 nm for 100 nm, 3 1/3 of 30 nm for as much.
+  struct Case {
+    bool drawn;
+    std::optional<double> pixel_size_m;
+    int64_t length;
+  };
+  for (const Case& c : {Case{true, {}, 120}, Case{true, 20e-9, 120}, Case{true, 30e-9, 80}, Case{false, 20e-9, 0}}) {
+    Figure page;
+    ImagePanel panel = grey(20, 20, std::vector<float>(400, 0.5f));
+    panel.scale_bar = c.drawn;
+    panel.pixel_size_m = c.pixel_size_m;
+    page.add(panel);
+    page.write_png(path(), true);
+    const Page got = read_page(path());
+    const uint32_t ground = packed(colour_table(ColourMap::grey)[128]);
+    const auto image = runs(got, ground);
+    ASSERT_FALSE(image.empty());
+    const int64_t left = image.front()[1], bottom = image.back()[0];
+    std::vector<std::array<int64_t, 3>> bar;
+    for (const auto& run : runs(got, 0xffffff)) {
+      const auto [y, x, length] = run;
+      if (y <= bottom && y > bottom - 40 && x > left && x < left + 60 && length > 20) bar.push_back(run);
+    }
+    ASSERT_EQ(bar.size(), c.drawn ? 6u : 0u);
+    for (const auto& [y, x, length] : bar) {
+      EXPECT_EQ(length, c.length);
+      EXPECT_EQ(got.rgb[y * got.width + x - 1], 0x000000u) << "a rim that is seen on white";
+      EXPECT_EQ(got.rgb[y * got.width + x + length], 0x000000u);
+    }
+  }
+}
+
+TEST_F(figure, a_legend_stands_above_a_plot_that_has_no_free_corner) {
+  const std::vector<Curve> curves{{.label = "one", .x = {0, 1, 2, 3}, .y = {0, 1, 0, 1}},
+                                  {.label = "two", .x = {0, 1, 2, 3}, .y = {1, 0, 1, 0}}};
+  for (const bool free_corner : {false, true}) {
+    Figure page;
+    page.add(CurvePanel{.title = std::string(80, 'w'), .curves = curves});
+    if (free_corner) {
+      page = Figure();
+      page.add(CurvePanel{.title = std::string(80, 'w'), .curves = {{.label = "one", .x = {0, 3}, .y = {0, 1}}}});
+    }
+    page.write_png(path(), true);
+    const Page got = read_page(path());
+    int64_t frame = 0, sample = 0;
+    for (const auto& [y, x, length] : runs(got, 0x404040)) {
+      if (length > 400 && frame == 0) frame = y;
+    }
+    for (const auto& [y, x, length] : runs(got, 0x0072b2)) {
+      if (length == 34 && sample == 0) sample = y;
+    }
+    ASSERT_GT(frame, 0);
+    ASSERT_GT(sample, 0);
+    if (free_corner) {
+      EXPECT_GT(sample, frame);
+    } else {
+      EXPECT_LT(sample, frame);
+    }
+  }
+}
+
 TEST_F(figure, pages_without_much_to_show) {
   const std::vector<Curve> curves[] = {
       {},
@@ -201,8 +279,59 @@ TEST(panels, phase_is_relative_to_the_covered_mean) {
   EXPECT_NEAR(panel.values[0], -0.1, 1e-6);
   EXPECT_NEAR(panel.values[1], 0.1, 1e-6);
   EXPECT_TRUE(std::isnan(panel.values[2]));
+  EXPECT_NEAR(panel.low, -0.1, 1e-6);
+  EXPECT_NEAR(panel.high, 0.1, 1e-6);
+}
+
+/// A dim rim of enormous values round 1000 pixels of amplitude 1..2 and phase -0.5..0.5.
+struct Rimmed {
+  std::vector<std::complex<float>> object;
+  std::vector<float> weight;
+};
+Rimmed rimmed(float rim_weight) {
+  Rimmed out;
+  for (int i = 0; i < 1000; ++i) {
+    const float at = static_cast<float>(i) / 999;
+    out.object.push_back(std::polar(1 + at, (i % 2 == 0 ? at : -at) / 2));
+    out.weight.push_back(3);
+  }
+  for (int i = 0; i < 400; ++i) {
+    out.object.push_back(std::polar(40.f, i % 2 == 0 ? 3.f : 1.f));
+    out.weight.push_back(rim_weight);
+  }
+  return out;
+}
+
+TEST(panels, a_dim_rim_sets_no_scale_but_is_drawn) {
+  const Rimmed dim = rimmed(0.29f), lit = rimmed(0.31f);
+  const ImagePanel amplitude = amplitude_panel("a", 14, 100, dim.object, dim.weight);
+  EXPECT_NEAR(amplitude.low, 1.005, 2e-3);
+  EXPECT_NEAR(amplitude.high, 1.995, 2e-3);
+  EXPECT_FLOAT_EQ(amplitude.values[1200], 40);
+  const ImagePanel phase = phase_panel("p", 14, 100, dim.object, dim.weight);
+  EXPECT_EQ(phase.map, ColourMap::viridis);
+  EXPECT_NEAR(phase.low, -0.495, 3e-3);
+  EXPECT_NEAR(phase.high, 0.495, 3e-3);
+  EXPECT_DOUBLE_EQ(phase.low, -phase.high);
+  EXPECT_NEAR(phase.values[1200], 3, 1e-2) << "the rim does not turn the mean either";
+  // A tenth of the largest weight and it counts; without weights all do.
+  EXPECT_NEAR(amplitude_panel("a", 14, 100, lit.object, lit.weight).high, 40, 1e-4);
+  EXPECT_NEAR(amplitude_panel("a", 14, 100, dim.object, {}).high, 40, 1e-4);
+}
+
+TEST(panels, a_phase_that_may_wrap_stays_cyclic) {
+  std::vector<std::complex<float>> vortex;
+  for (int y = -20; y < 20; ++y) {
+    for (int x = -20; x < 20; ++x) vortex.push_back({static_cast<float>(x) + 0.5f, static_cast<float>(y) + 0.5f});
+  }
+  const ImagePanel panel = phase_panel("v", 40, 40, vortex, {});
+  EXPECT_EQ(panel.map, ColourMap::cyclic);
   EXPECT_DOUBLE_EQ(panel.low, -pi);
   EXPECT_DOUBLE_EQ(panel.high, pi);
+  // One phase throughout: no scale of rounding errors.
+  const ImagePanel flat = phase_panel("f", 1, 3, std::vector<std::complex<float>>(3, std::polar(1.f, 1.f)), {});
+  EXPECT_EQ(flat.map, ColourMap::viridis);
+  EXPECT_DOUBLE_EQ(flat.high, 1e-3);
 }
 
 TEST(colours, lightness_rises_evenly) {
@@ -256,6 +385,37 @@ TEST(axes, ticks_are_round_numbers) {
   EXPECT_EQ(labels(logarithmic_axis(1, 20, 5)), "1 2 5 10 20 ");
   EXPECT_EQ(labels(logarithmic_axis(0.1597, 0.1657, 3)), "0.160 0.162 0.164 ") << "a range without such a number";
   EXPECT_EQ(power_of_ten(-120), "10⁻¹²⁰");
+}
+
+TEST(axes, whole_numbers_have_whole_ticks) {
+  EXPECT_EQ(labels(linear_axis(0.96, 3.04, 5)), "1.0 1.5 2.0 2.5 3.0 ");
+  EXPECT_EQ(labels(linear_axis(0.96, 3.04, 5, true)), "1 2 3 ");
+  EXPECT_EQ(labels(linear_axis(2, 2, 5, true)), "2 ");
+  EXPECT_EQ(labels(linear_axis(-1, 21, 5, true)), "0 5 10 15 20 ");
+  EXPECT_EQ(labels(logarithmic_axis(20.9, 24.1, 8, true)), "21 22 23 24 ");
+}
+
+TEST(axes, scale_bars_are_round) {
+  const auto label = [](int64_t width_px, std::optional<double> pixel_size_m) {
+    const std::optional<ScaleBar> bar = scale_bar(width_px, pixel_size_m);
+    return bar ? bar->label : "none";
+  };
+  EXPECT_EQ(label(256, {}), "50 px");
+  EXPECT_EQ(label(6, {}), "1 px");
+  EXPECT_EQ(label(4, {}), "none");
+  EXPECT_EQ(label(256, 10e-9), "500 nm");
+  EXPECT_EQ(label(512, 20e-9), "2 µm");
+  EXPECT_EQ(label(500, 10e-9), "1 µm");
+  EXPECT_EQ(label(500, 1e-13), "10 pm");
+  EXPECT_EQ(label(500, 0.1), "10 m");
+  EXPECT_EQ(label(256, 0.0), "50 px");
+  EXPECT_DOUBLE_EQ(scale_bar(512, 20e-9)->length_px, 100);
+  EXPECT_DOUBLE_EQ(scale_bar(256, {})->length_px, 50);
+  for (int64_t width = 5; width < 3000; ++width) {
+    const double share = scale_bar(width, 7.3e-9)->length_px / static_cast<double>(width);
+    EXPECT_GT(share, 0.12) << width;
+    EXPECT_LT(share, 0.33) << width;
+  }
 }
 
 TEST(axes, fractions) {
