@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <numeric>
 
 namespace ptyfuse {
@@ -33,7 +34,8 @@ ImagePanel panel(std::string title, const RealImage& image, ColourMap map, doubl
           .low = low,
           .high = high,
           .map = map,
-          .unit = std::move(unit)};
+          .unit = std::move(unit),
+          .scale_bar = true};
 }
 
 /// The smallest rectangle with every covered pixel.
@@ -138,14 +140,57 @@ Figure reconstruction_page(const std::string& title, const io::Reconstruction& r
     const std::vector<float> covered = weighted ? cut(weight, width, part) : std::vector<float>();
     const std::string number = object.depth > 1 ? fmt::format(", image {}", image) : "";
     figure.new_row();
-    figure.add(io::amplitude_panel("Amplitude" + number, part.height(), part.width(), shown, covered));
-    figure.add(io::phase_panel("Phase about its mean" + number, part.height(), part.width(), shown, covered));
+    for (ImagePanel object_panel :
+         {io::amplitude_panel("Amplitude" + number, part.height(), part.width(), shown, covered),
+          io::phase_panel("Phase about its mean" + number, part.height(), part.width(), shown, covered)}) {
+      object_panel.scale_bar = true;
+      object_panel.pixel_size_m = reconstruction.pixel_size_m;
+      figure.add(std::move(object_panel));
+    }
+  }
+  const std::vector<ImagePanel> probe = probe_panels(reconstruction.probe);
+  for (size_t i = 0; i < probe.size(); ++i) {
+    if (i % 2 == 0) figure.new_row();  // a mode
+    figure.add(probe[i]);
   }
   if (reconstruction.residual.size() > 1) {
     figure.new_row();
     figure.add(residual_panel(reconstruction.residual));
   }
   return figure;
+}
+
+std::vector<ImagePanel> probe_panels(const io::ComplexImage& probe) {
+  constexpr int64_t most_modes = 3;
+  constexpr float shown_from = 0.1f;
+  const int64_t pixels = probe.height * probe.width, modes = probe.empty() ? 0 : probe.depth;
+  const auto power = [&](int64_t first, int64_t count) {
+    const auto from = probe.data.begin() + first * pixels;
+    return std::accumulate(from, from + count * pixels, 0.0,
+                           [](double sum, std::complex<double> value) { return sum + std::norm(value); });
+  };
+  const double all = power(0, modes);
+  std::vector<ImagePanel> out;
+  for (int64_t mode = 0; mode < std::min(modes, most_modes); ++mode) {
+    const auto field = std::span(probe.data).subspan(static_cast<size_t>(mode * pixels), static_cast<size_t>(pixels));
+    std::string name = modes > 1 ? fmt::format("Probe, mode {}", mode + 1) : "Probe";
+    ImagePanel amplitude = io::amplitude_panel(name, probe.height, probe.width, field, {});
+    amplitude.map = ColourMap::viridis;
+    float peak = 0;
+    for (const float value : amplitude.values) peak = std::isfinite(value) ? std::max(peak, value) : peak;
+    amplitude.low = 0;
+    amplitude.high = peak;
+    std::vector<float> bright;
+    for (const float value : amplitude.values) bright.push_back(peak > 0 && value >= shown_from * peak ? 1.f : 0.f);
+    ImagePanel phase = io::phase_panel(name + ", phase", probe.height, probe.width, field, bright);
+    phase.map = ColourMap::cyclic;
+    phase.low = -std::numbers::pi;
+    phase.high = std::numbers::pi;
+    if (modes > 1 && all > 0) amplitude.title += fmt::format(" ({:.1f} % of the power)", 100 * power(mode, 1) / all);
+    out.push_back(std::move(amplitude));
+    out.push_back(std::move(phase));
+  }
+  return out;
 }
 
 Figure evaluation_page(const std::string& title, const Evaluation& evaluation) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
@@ -54,6 +55,59 @@ TEST(pictures, every_image_and_the_residual_get_a_row) {
   // Nothing covered at all.
   std::fill(made.weight.begin(), made.weight.end(), 0.f);
   EXPECT_GT(page_size(reconstruction_page("t", made))[1], two);
+}
+
+/// Gaussians that carry the given shares of the power, the first one turned by 2 rad.
+io::ComplexImage gaussian_probe(const std::vector<float>& shares) {
+  constexpr int64_t side = 32;
+  io::ComplexImage out{static_cast<int64_t>(shares.size()), side, side, {}};
+  for (const float share : shares) {
+    for (int64_t i = 0; i < side * side; ++i) {
+      const auto y = static_cast<float>(i / side - side / 2), x = static_cast<float>(i % side - side / 2);
+      out.data.push_back(std::polar(std::sqrt(share) * std::exp(-(y * y + x * x) / 32), 2.f + 0.1f * x));
+    }
+  }
+  return out;
+}
+
+TEST(pictures, the_probe_gets_a_row_for_each_of_its_first_three_modes) {
+  io::Reconstruction made = reconstruction(1, 60);
+  int64_t height = page_size(reconstruction_page("t", made))[1];
+  for (const size_t modes : {1, 2, 3}) {
+    made.probe = gaussian_probe(std::vector<float>(modes, 1.f));
+    const int64_t taller = page_size(reconstruction_page("t", made))[1];
+    EXPECT_GT(taller, height + 480) << modes;
+    height = taller;
+  }
+  made.probe = gaussian_probe({1, 1, 1, 1});
+  EXPECT_EQ(page_size(reconstruction_page("t", made))[1], height);
+}
+
+TEST(pictures, probe_panels_say_what_share_a_mode_has_and_hide_the_phase_of_the_dark) {
+  const std::vector<io::ImagePanel> panels = probe_panels(gaussian_probe({8, 1, 0.5f, 0.5f}));
+  ASSERT_EQ(panels.size(), 6u);
+  EXPECT_EQ(panels[0].title, "Probe, mode 1 (80.0 % of the power)");
+  EXPECT_EQ(panels[1].title, "Probe, mode 1, phase");
+  EXPECT_EQ(panels[2].title, "Probe, mode 2 (10.0 % of the power)");
+  EXPECT_EQ(panels[4].title, "Probe, mode 3 (5.0 % of the power)");
+  EXPECT_DOUBLE_EQ(panels[0].low, 0);
+  EXPECT_NEAR(panels[0].high, std::sqrt(8), 1e-5);
+  EXPECT_EQ(panels[1].map, io::ColourMap::cyclic);
+  // A tenth of the peak is at 8.58 pixels from the middle.
+  const auto& phase = panels[1].values;
+  EXPECT_NEAR(phase[16 * 32 + 16 + 8], 0.8, 1e-4) << "about its mean";
+  EXPECT_TRUE(std::isnan(phase[16 * 32 + 16 + 9]));
+  EXPECT_TRUE(std::isnan(phase[0]));
+
+  const std::vector<io::ImagePanel> one = probe_panels(gaussian_probe({2}));
+  ASSERT_EQ(one.size(), 2u);
+  EXPECT_EQ(one[0].title, "Probe");
+  EXPECT_EQ(one[1].title, "Probe, phase");
+  EXPECT_TRUE(probe_panels({}).empty());
+  const std::vector<io::ImagePanel> dark = probe_panels(gaussian_probe({0, 0}));
+  ASSERT_EQ(dark.size(), 4u);
+  EXPECT_EQ(dark[0].title, "Probe, mode 1");
+  EXPECT_TRUE(std::isnan(dark[1].values[0]));
 }
 
 TEST(pictures, evaluation_has_three_rows_also_where_figures_are_undefined) {
