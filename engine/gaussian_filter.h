@@ -11,4 +11,9 @@ namespace ptyfuse {
 /// negative or not finite.
 std::vector<double> gaussian_filter(std::span<const double> image, int64_t height, int64_t width, double sigma_px);
 
+/// Its rows [first_row, first_row + rows) alone, the same bits: [rows,width]. Error(shape) also where they are not all
+/// rows of the image.
+std::vector<double> gaussian_filter_rows(std::span<const double> image, int64_t height, int64_t width, double sigma_px,
+                                         int64_t first_row, int64_t rows);
+
 }  // namespace ptyfuse

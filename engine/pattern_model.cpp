@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/object_patch.h"
+#include "engine/part_progress.h"
 
 namespace ptyfuse {
 
@@ -84,10 +85,12 @@ double PatternModel::mean_power(std::span<const std::array<double, 2>> positions
   for (size_t i = 0; i < probe_->data.size(); ++i)
     illumination[i % illumination.size()] += std::norm(std::complex<double>(probe_->data[i]));
   std::vector<double> power(static_cast<size_t>(frames));
-  constexpr int64_t between_looks = 4096;
+  constexpr int64_t pixels_between_looks = 1 << 24;
+  const int64_t between_looks = std::max<int64_t>(pixels_between_looks / pixels, 1);
+  PartProgress progress(control, "% of the mean counts", static_cast<double>(frames));
   for (int64_t first = 0; first < frames; first += between_looks) {
-    if (control.stop_requested()) throw Error(ErrorKind::cancelled, "simulate: stopped; nothing was written");
-    device_.parallel_for(std::min(between_looks, frames - first), 1, [&](int64_t begin, int64_t end, int) {
+    const int64_t count = std::min(between_looks, frames - first);
+    device_.parallel_for(count, 1, [&](int64_t begin, int64_t end, int) {
       std::vector<complex64> patch(static_cast<size_t>(pixels));
       for (int64_t n = first + begin; n < first + end; ++n) {
         const auto frame = static_cast<size_t>(n);
@@ -97,6 +100,7 @@ double PatternModel::mean_power(std::span<const std::array<double, 2>> positions
         power[frame] = sum;
       }
     });
+    progress.advance(static_cast<double>(count));
   }
   double sum = 0;
   for (double p : power) sum += p;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/option_table.h"
+#include "engine/part_progress.h"
 #include "engine/random.h"
 #include "kernels/device/error.h"
 
@@ -20,7 +21,7 @@ std::vector<int64_t> window_starts(int64_t extent, int64_t window, int64_t step)
 
 /// Sum over the windows of an image of each one's largest amplitude.
 double sum_of_maxima(const std::complex<float>* image, int64_t width, const std::vector<int64_t>& rows,
-                     const std::vector<int64_t>& columns, int64_t window) {
+                     const std::vector<int64_t>& columns, int64_t window, PartProgress& progress) {
   const int64_t used_rows = rows.back() + window;
   std::vector<float> along(static_cast<size_t>(used_rows) * columns.size());
   std::vector<float> amplitude(static_cast<size_t>(width));
@@ -30,6 +31,7 @@ double sum_of_maxima(const std::complex<float>* image, int64_t width, const std:
       const auto first = amplitude.begin() + columns[c];
       along[static_cast<size_t>(y) * columns.size() + c] = *std::max_element(first, first + window);
     }
+    progress.advance(1.0 / static_cast<double>(2 * used_rows));
   }
   double sum = 0;
   std::vector<float> largest(columns.size());
@@ -39,11 +41,12 @@ double sum_of_maxima(const std::complex<float>* image, int64_t width, const std:
       for (size_t c = 0; c < columns.size(); ++c)
         largest[c] = std::max(largest[c], along[static_cast<size_t>(y) * columns.size() + c]);
     for (float value : largest) sum += static_cast<double>(value);
+    progress.advance(1.0 / static_cast<double>(2 * rows.size()));
   }
   return sum;
 }
 
-ScanPlan plan_grid(const SimulateConfig& config, const io::ComplexImage& objects) {
+ScanPlan plan_grid(const SimulateConfig& config, const io::ComplexImage& objects, const RunControl& control) {
   const double step_px = config.step_px == 0 ? 4 : config.step_px;
   if (!(step_px >= 1) || step_px != std::floor(step_px) || step_px > 65536)
     throw_shape_error("simulate", "--step-px " + std::to_string(step_px) +
@@ -59,10 +62,16 @@ ScanPlan plan_grid(const SimulateConfig& config, const io::ComplexImage& objects
 
   ScanPlan plan;
   plan.group_members = config.gridsize * config.gridsize;
+  const auto patterns = objects.depth * static_cast<int64_t>(rows.size() * columns.size()) * plan.group_members;
+  if (patterns > most_patterns)
+    throw_shape_error("simulate", "the grid has " + std::to_string(patterns) + " patterns, at most " +
+                                      std::to_string(most_patterns) +
+                                      " are simulated; choose a larger --step-px or fewer --images");
+  PartProgress progress(control, "% of the grid", static_cast<double>(objects.depth));
   double maxima = 0;
   for (int64_t image = 0; image < objects.depth; ++image) {
     maxima += sum_of_maxima(objects.data.data() + image * objects.height * objects.width, objects.width, rows, columns,
-                            region);
+                            region, progress);
     for (int64_t row : rows)
       for (int64_t column : columns)
         for (int64_t member = 0; member < plan.group_members; ++member) {
@@ -78,14 +87,15 @@ ScanPlan plan_grid(const SimulateConfig& config, const io::ComplexImage& objects
   return plan;
 }
 
-ScanPlan plan_random(const SimulateConfig& config, const io::ComplexImage& objects) {
+ScanPlan plan_random(const SimulateConfig& config, const io::ComplexImage& objects, const RunControl& control) {
   if (config.gridsize != 1)
     throw UsageError(
         "--gridsize " + std::to_string(config.gridsize) +
         " makes groups of a grid's patterns (--scan grid); those of a random scan are grouped in training, "
         "by train --gridsize 2");
-  if (config.patterns < 1)
-    throw_shape_error("simulate", "--patterns " + std::to_string(config.patterns) + ", expected 1 or more");
+  if (config.patterns < 1 || config.patterns > most_patterns)
+    throw_shape_error("simulate", "--patterns " + std::to_string(config.patterns) + ", expected 1 to " +
+                                      std::to_string(most_patterns));
   const int64_t smaller = std::min(objects.height, objects.width);
   if (smaller < config.side_px)
     throw_shape_error("simulate", "the object of " + std::to_string(objects.height) + " x " +
@@ -97,7 +107,10 @@ ScanPlan plan_random(const SimulateConfig& config, const io::ComplexImage& objec
                                  static_cast<double>(smaller) / 2 - 1);
   Random random(config.seed, static_cast<uint64_t>(SimulationStream::positions));
   ScanPlan plan;
+  constexpr int64_t between_looks = 1 << 16;
   for (int64_t frame = 0; frame < config.patterns; ++frame) {
+    if (frame % between_looks == 0 && control.stop_requested())
+      throw Error(ErrorKind::cancelled, "simulate: stopped; nothing was written");
     const double x = random.uniform(margin, static_cast<double>(objects.width) - margin);
     const double y = random.uniform(margin, static_cast<double>(objects.height) - margin);
     plan.positions_px.push_back({y, x});
@@ -112,7 +125,7 @@ int64_t smallest_object_px(const SimulateConfig& config) {
   return config.side_px + (config.scan == ScanKind::grid ? (config.gridsize - 1) * grid_member_offset_px : 0);
 }
 
-ScanPlan plan_scan(const SimulateConfig& config, const io::ComplexImage& objects) {
+ScanPlan plan_scan(const SimulateConfig& config, const io::ComplexImage& objects, const RunControl& control) {
   if (config.gridsize != 1 && config.gridsize != 2)
     throw_shape_error("simulate", "--gridsize " + std::to_string(config.gridsize) + ", expected 1 or 2");
   if (config.side_px < 4 || config.side_px > 4096)
@@ -121,9 +134,9 @@ ScanPlan plan_scan(const SimulateConfig& config, const io::ComplexImage& objects
     throw_shape_error("simulate", "the object is empty");
   switch (config.scan) {
     case ScanKind::grid:
-      return plan_grid(config, objects);
+      return plan_grid(config, objects, control);
     case ScanKind::random:
-      return plan_random(config, objects);
+      return plan_random(config, objects, control);
   }
   throw_shape_error("simulate", "unknown kind of scan");
 }

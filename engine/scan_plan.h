@@ -26,7 +26,8 @@ inline constexpr int64_t grid_member_offset_px = 4;
 int64_t smallest_object_px(const SimulateConfig& config);
 
 /// Section 7's grid (regions of N + (g-1)*4 px every step_px, image by image, row by row, members row by row) or
-/// uniform random positions (config.patterns over all images). Error(shape): settings that do not fit `objects`.
-ScanPlan plan_scan(const SimulateConfig& config, const io::ComplexImage& objects);
+/// uniform random positions (config.patterns over all images). Error(shape): settings that do not fit `objects`, or
+/// more than most_patterns. Error(cancelled).
+ScanPlan plan_scan(const SimulateConfig& config, const io::ComplexImage& objects, const RunControl& control = {});
 
 }  // namespace ptyfuse

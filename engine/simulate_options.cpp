@@ -50,7 +50,7 @@ OptionTable simulate_options(SimulateConfig& c) {
            "phase of the object: none, or made from its amplitude");
   t.choice("scan", c.scan, {{"grid", ScanKind::grid}, {"random", ScanKind::random}},
            "positions on a raster or at random");
-  t.integer("patterns", c.patterns, "patterns of a random scan, shared out among the objects", 1);
+  t.integer("patterns", c.patterns, "patterns of a random scan, shared out among the objects", 1, most_patterns);
   t.real_or_auto("step-px", c.step_px, 0, "step of a grid scan in pixels; auto: 4");
   t.real_or_auto("margin-px", c.margin_px, -1,
                  "least distance of random positions to the object's edge; auto: .35 of its side");

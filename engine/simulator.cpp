@@ -92,8 +92,8 @@ SimulateSummary simulate(const Device& device, const SimulateConfig& config, con
 
   io::ScanInfo info;
   info.probe = make_probe(config);
-  info.object = simulate_object(config);
-  const ScanPlan plan = plan_scan(config, info.object);
+  info.object = simulate_object(config, control);
+  const ScanPlan plan = plan_scan(config, info.object, control);
   for (auto& value : info.object.data) value /= static_cast<float>(plan.norm);
   info.object_kind = "truth";
   if (info.object.depth > 1) info.object_index = plan.object_index;

@@ -15,6 +15,9 @@ enum class ObjectKind { lines, grf, siemens, file };
 enum class ScanKind { grid, random };
 enum class PhaseKind { none, tanh };
 
+/// Of a simulated scan: hundreds of gigabytes of frames.
+inline constexpr int64_t most_patterns = 10'000'000;
+
 struct SimulateConfig {
   ObjectKind object = ObjectKind::lines;
   std::string object_file;  ///< FILE[:DATASET] when object == file
@@ -22,7 +25,7 @@ struct SimulateConfig {
   int64_t images = 1;
   PhaseKind phase = PhaseKind::none;
   ScanKind scan = ScanKind::grid;
-  int64_t patterns = 2000;  ///< random scans
+  int64_t patterns = 2000;  ///< random scans; at most most_patterns
   double step_px = 0;       ///< grid scans; 0: 4 px (section 7's training grid: outer 8 / 2)
   double margin_px = -1;    ///< random scans: section 7's buffer; < 0: .35 of the smaller side
   int64_t side_px = 64;
@@ -39,10 +42,13 @@ struct SimulateConfig {
 
 /// Objects [images,H,W] of section 7, amplitude and phase joined; lines are not normalised. A file brings its own size,
 /// number of images and, with PhaseKind::none, phase; PhaseKind::tanh replaces it by that of the amplitude.
-io::ComplexImage simulate_object(const SimulateConfig& config);
+/// Error(cancelled).
+io::ComplexImage simulate_object(const SimulateConfig& config, const RunControl& control = {});
+inline constexpr int64_t lines_of_an_image = 400;
 /// The first `count` 'lines' images [size*size] in double of a generator RandomState(seed); Error(shape): seed above
 /// 2^32 - 1.
-std::vector<std::vector<double>> lines_images(int64_t size_px, int64_t count, uint64_t seed, int64_t lines = 400);
+std::vector<std::vector<double>> lines_images(int64_t size_px, int64_t count, uint64_t seed,
+                                              int64_t lines = lines_of_an_image);
 /// phi = pi*tanh((A - max/2) / (3*mean)), maximum and mean over the whole stack.
 void tanh_phase(std::span<const double> amplitude, std::span<double> phase);
 

@@ -217,6 +217,8 @@ TEST_F(cli_stopping, other_commands_leave_nothing) {
   const Case cases[] = {
       {{"simulate", "-o", "long.h5", "--scan", "random", "--patterns", "60000", "--size", "256"}, ""},
       {{"simulate", "-o", "long.h5", "--scan", "random", "--patterns", "2000000", "--size", "256"}, "no usable GPU"},
+      // minutes of drawing before the file is begun
+      {{"simulate", "-o", "long.h5", "--object", "siemens", "--size", "16384", "--scan", "random"}, "no usable GPU"},
   };
   for (const Case& c : cases)
     for (const int signal : {SIGTERM, SIGINT}) {

@@ -52,6 +52,10 @@ TEST(gaussian_filter, equals_its_definition) {
     const auto out = gaussian_filter(image, c.height, c.width, c.sigma);
     const auto expected = reference(image, c.height, c.width, c.sigma);
     EXPECT_WITHIN(tests::max_difference(out.data(), expected.data(), c.height * c.width), 1e-13);
+    for (int64_t first = 0; first <= c.height; ++first)
+      for (int64_t rows = 0; rows <= c.height - first; ++rows)
+        EXPECT_EQ(gaussian_filter_rows(image, c.height, c.width, c.sigma, first, rows),
+                  std::vector<double>(out.begin() + first * c.width, out.begin() + (first + rows) * c.width));
   }
 }
 
@@ -72,6 +76,8 @@ TEST(gaussian_filter, zero_sigma_copies_and_faults_are_named) {
   EXPECT_THROW(gaussian_filter(image, 2, 2, 1), Error);
   EXPECT_THROW(gaussian_filter(image, 2, 3, -1), Error);
   EXPECT_THROW(gaussian_filter(image, 2, 3, NAN), Error);
+  EXPECT_THROW(gaussian_filter_rows(image, 2, 3, 1, 1, 2), Error);
+  EXPECT_THROW(gaussian_filter_rows(image, 2, 3, 1, -1, 1), Error);
 }
 
 }  // namespace

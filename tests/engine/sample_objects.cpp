@@ -117,5 +117,38 @@ TEST(simulate_object, siemens_star_has_36_spokes) {
   }
 }
 
+TEST(simulate_object, says_how_far_it_is_and_stops) {
+  for (const ObjectKind kind : {ObjectKind::lines, ObjectKind::grf, ObjectKind::siemens}) {
+    SCOPED_TRACE(static_cast<int>(kind));
+    SimulateConfig config;
+    config.object = kind;
+    config.size_px = 73;
+    config.images = 3;
+    double last = 0;
+    RunControl watch;
+    watch.progress = [&](const ProgressEvent& event) {
+      EXPECT_EQ(event.task, "simulate");
+      EXPECT_EQ(event.unit, "% of the objects");
+      EXPECT_EQ(event.total, 100);
+      EXPECT_GT(event.done, last);
+      EXPECT_LT(event.done, last + 20);
+      last = event.done;
+    };
+    const ComplexImage whole = simulate_object(config, watch);
+    EXPECT_NEAR(last, 100, kind == ObjectKind::grf ? 2 : 1e-9);  // half of 73 rows is 37
+
+    int looks = 0;
+    RunControl stop;
+    stop.cancelled = [&] { return ++looks == 4; };
+    try {
+      simulate_object(config, stop);
+      ADD_FAILURE() << "was not stopped";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::cancelled);
+    }
+    EXPECT_EQ(looks, 4);
+  }
+}
+
 }  // namespace
 }  // namespace ptyfuse

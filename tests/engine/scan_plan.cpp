@@ -108,7 +108,41 @@ TEST(scan_plan, faults_name_the_option) {
   config.scan = ScanKind::random;
   EXPECT_NE(fault([](SimulateConfig& c) { c.side_px = 65; }).find("smaller"), std::string::npos);
   EXPECT_NE(fault([](SimulateConfig& c) { c.patterns = 0; }).find("--patterns 0"), std::string::npos);
+  EXPECT_NE(fault([](SimulateConfig& c) { c.patterns = most_patterns + 1; }).find("--patterns 10000001"),
+            std::string::npos);
   EXPECT_NE(fault([](SimulateConfig& c) { c.margin_px = NAN; }).find("margin"), std::string::npos);
+}
+
+TEST(scan_plan, a_grid_of_too_many_patterns_is_refused_before_it_is_laid_out) {
+  SimulateConfig config;
+  config.side_px = 4;
+  config.gridsize = 2;
+  config.step_px = 1;
+  const int64_t side = 1600;
+  const ComplexImage objects{1, side, side, std::vector<std::complex<float>>(side * side, 1)};
+  const std::string said = message_of([&] { plan_scan(config, objects); });
+  EXPECT_NE(said.find("the grid has 10150596 patterns, at most 10000000 are simulated"), std::string::npos) << said;
+  EXPECT_NE(said.find("--step-px"), std::string::npos) << said;
+}
+
+TEST(scan_plan, stops_where_it_is_asked_to) {
+  SimulateConfig config;
+  config.side_px = 16;
+  config.patterns = 200000;
+  const ComplexImage objects{2, 100, 100, std::vector<std::complex<float>>(2 * 100 * 100, 1)};
+  for (const ScanKind kind : {ScanKind::grid, ScanKind::random}) {
+    config.scan = kind;
+    int looks = 0;
+    RunControl control;
+    control.cancelled = [&] { return ++looks == 3; };
+    try {
+      plan_scan(config, objects, control);
+      ADD_FAILURE() << "was not stopped";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::cancelled);
+    }
+    EXPECT_EQ(looks, 3);
+  }
 }
 
 }  // namespace
