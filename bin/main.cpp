@@ -51,7 +51,15 @@ bool reader_has_gone() {
   return ::poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
 }
 
-int run_guarded(cli::Command& command) {
+// What needs less memory, of the options that a command has.
+std::string out_of_memory(const CLI::App& app) {
+  std::string options;
+  for (const char* name : {"--size", "--images", "--patterns", "--N", "--batch", "--host-memory"})
+    if (app.get_option_no_throw(name) != nullptr) options += (options.empty() ? "" : ", ") + std::string(name);
+  return "out of memory" + (options.empty() ? "" : "; less needs less: " + options);
+}
+
+int run_guarded(cli::Command& command, const CLI::App& app) {
   try {
     command.apply_options();
     const int code = command.run();
@@ -66,7 +74,7 @@ int run_guarded(cli::Command& command) {
     std::fprintf(stderr, "ptyfuse: stopped: %s\n", cli::printable(e.what()).c_str());
     return exit_stopped;
   } catch (const std::bad_alloc&) {
-    return fail("out of memory; use a smaller --batch or --host-memory", exit_failed);
+    return fail(out_of_memory(app).c_str(), exit_failed);
   } catch (const std::exception& e) {
     return fail(e.what(), exit_failed);
   }
@@ -110,10 +118,10 @@ int main(int argc, char** argv) {
     for (const CLI::App* sub : app.get_subcommands())
       for (const std::string& left : sub->remaining())
         if (left.starts_with('-')) what = unknown_option(*sub, left);
-    std::fprintf(stderr, "ptyfuse: error: %s\nSee '%s --help'.\n", what.c_str(), where.c_str());
+    std::fprintf(stderr, "ptyfuse: error: %s\nSee '%s --help'.\n", cli::printable(what).c_str(), where.c_str());
     return exit_usage;
   }
   for (const auto& command : commands)
-    if (app.got_subcommand(command->name())) return run_guarded(*command);
+    if (app.got_subcommand(command->name())) return run_guarded(*command, *app.get_subcommand(command->name()));
   return exit_usage;
 }

@@ -299,6 +299,12 @@ TEST_F(cli_faults, memory_that_is_not_there_is_said) {
     }
   EXPECT_GT(failed, 0);
 }
+
+TEST_F(cli_faults, out_of_memory_names_what_the_command_has) {
+  const Arguments starter{"/bin/sh", "-c", "ulimit -v 1000000 && exec \"$@\"", "sh"};
+  expect_failure_under(starter, {"simulate", "-o", "new.h5", "--size", "16384", "--threads", "1"}, 1,
+                       {"out of memory; less needs less: --size, --images, --patterns, --N\n"});
+}
 #endif
 
 TEST_F(cli_faults, too_little_device_memory_names_what_fits) {
