@@ -8,12 +8,14 @@
 #include <utility>
 #include <vector>
 
+#include "io/file_error.h"
+
 namespace ptyfuse {
 
 /// A setting that is unknown, malformed or out of its range; the command line exits with 2.
 class UsageError : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  explicit UsageError(const std::string& message) : std::runtime_error(io::without_nul(message)) {}
 };
 
 enum class OptionKind { integer, real, flag, text };

@@ -285,6 +285,10 @@ TEST_F(cli_bad_inputs, words_of_a_file_do_not_reach_the_terminal_as_commands) {
   EXPECT_EQ(refused.exit_code, 1);
   EXPECT_EQ(refused.err.find('\x1b'), std::string::npos) << refused.err;
   EXPECT_NE(refused.err.find("\\x1b[2J"), std::string::npos) << refused.err;
+  std::filesystem::create_directory(folder.file("STUDY"));
+  write("STUDY/study", std::string("sparse\0more\n", 12));
+  expect_failure({"study", "sparse", "-o", "STUDY", "--quick"}, 1,
+                 {"holds 'study sparse\\x00more', not 'study sparse'; choose another folder\n"});
 }
 
 TEST_F(cli_bad_inputs, a_run_folder_s_pipes_and_links) {
