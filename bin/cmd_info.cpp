@@ -14,6 +14,7 @@
 #include "engine/overlap.h"
 #include "engine/probe.h"
 #include "engine/run_folder.h"
+#include "engine/studies/jobs.h"
 #include "engine/studies/runner.h"
 #include "io/file_error.h"
 #include "io/file_kind.h"
@@ -203,36 +204,68 @@ ordered_json benchmark_facts(const std::string& path) {
   return facts;
 }
 
-ordered_json study_facts(const std::string& folder, const std::string& study) {
+// What lies in a study's folder, and what of it is damaged: each file with the reason.
+struct StudyLook {
   ordered_json facts;
-  facts["format"] = "ptyfuse-study";
-  facts["study"] = study;
-  int64_t done = 0, other = 0, damaged = 0;
-  std::error_code no_arms;
-  for (const auto& entry : std::filesystem::directory_iterator(folder + "/arms", no_arms)) {
-    if (entry.path().extension() != ".json") continue;
+  std::vector<std::string> damaged;
+};
+
+// A whole arm's products that are gone or not what they were.
+void check_products(const std::string& folder, const io::ArmResult& arm, std::vector<std::string>& damaged) {
+  for (const auto& [name, fingerprint] : arm.products) {
+    const std::string path = folder + "/arms/" + name;
     try {
-      io::read_arm_result(entry.path());
-      ++done;
-    } catch (const io::OtherLayout&) {
-      ++other;
-    } catch (const io::FileError&) {
-      ++damaged;
+      if (studies::file_fingerprint(path) != fingerprint)
+        damaged.push_back(path + ": was changed since the arm was done");
+    } catch (const io::FileError& e) {
+      damaged.emplace_back(e.what());
     }
   }
-  facts["arms_done"] = done;
-  if (other > 0) facts["arms_of_another_version"] = other;
-  if (damaged > 0) facts["arms_damaged"] = damaged;
-  ordered_json results;
+}
+
+// results.json, where it is there: before the first report it is not.
+ordered_json read_study_results(const std::string& path, std::vector<std::string>& damaged) {
+  if (std::error_code error; !std::filesystem::exists(path, error)) return ordered_json::object();
   try {
-    results = io::read_json(folder + "/results.json");
-  } catch (const io::FileError&) {
-    return facts;  // not yet written, or damaged: the arms are what counts
+    ordered_json results = io::read_json(path);
+    if (results.is_object()) return results;
+    damaged.push_back(path + ": is a JSON " + results.type_name() + ", not an object");
+  } catch (const io::FileError& e) {
+    damaged.emplace_back(e.what());
   }
-  if (results.is_object())
-    for (const char* key : {"title", "complete", "failed", "device", "version", "figures"})
-      if (results.contains(key) && !results[key].empty()) facts[key] = results[key];
-  return facts;
+  return ordered_json::object();
+}
+
+StudyLook look_at_study(const std::string& folder, const std::string& study, const RunControl& control) {
+  StudyLook look;
+  std::vector<std::string> paths;
+  std::error_code no_arms;
+  for (const auto& entry : std::filesystem::directory_iterator(folder + "/arms", no_arms))
+    if (entry.path().extension() == ".json") paths.push_back(folder + "/arms/" + entry.path().filename().string());
+  std::sort(paths.begin(), paths.end());
+  int64_t done = 0, other = 0, damaged_arms = 0;
+  for (const std::string& path : paths) {
+    if (control.stop_requested()) throw Error(ErrorKind::cancelled, "check stopped");
+    const size_t sound = look.damaged.size();
+    try {
+      check_products(folder, io::read_arm_result(path), look.damaged);
+    } catch (const io::OtherLayout&) {
+      ++other;
+      continue;
+    } catch (const io::FileError& e) {
+      look.damaged.emplace_back(e.what());
+    }
+    ++(look.damaged.size() == sound ? done : damaged_arms);
+  }
+  look.facts["format"] = "ptyfuse-study";
+  look.facts["study"] = study;
+  look.facts["arms_done"] = done;
+  if (other > 0) look.facts["arms_of_another_version"] = other;
+  if (damaged_arms > 0) look.facts["arms_damaged"] = damaged_arms;
+  const ordered_json results = read_study_results(folder + "/results.json", look.damaged);
+  for (const char* key : {"title", "complete", "failed", "device", "version", "figures"})
+    if (results.contains(key) && !results[key].empty()) look.facts[key] = results[key];
+  return look;
 }
 
 class InfoCommand : public Command {
@@ -269,7 +302,7 @@ class InfoCommand : public Command {
         break;
       case io::FileKind::folder:
         if (const std::string study = studies::study_of(file_); !study.empty()) {
-          print_facts(study_facts(file_, study), json_);
+          print_study(study);
           break;
         }
         [[fallthrough]];
@@ -297,6 +330,24 @@ class InfoCommand : public Command {
   }
 
  private:
+  void print_study(const std::string& study) const {
+    StudyLook look = look_at_study(file_, study, make_control());
+    const std::vector<std::string>& damaged = look.damaged;
+    if (!damaged.empty()) {
+      ordered_json& list = look.facts["damaged"];
+      if (json_)
+        list = damaged;
+      else
+        list = fmt::format("{}", fmt::join(damaged, "\n"));
+    }
+    print_facts(look.facts, json_);
+    if (!damaged.empty())
+      throw io::FileError(file_,
+                          fmt::format("{} of its files {} damaged; the command that made them, 'ptyfuse study {}', "
+                                      "makes them again",
+                                      damaged.size(), damaged.size() == 1 ? "is" : "are", study));
+  }
+
   std::string file_;
   bool json_ = false;
   double probe_diameter_px_ = 0;

@@ -153,6 +153,32 @@ TEST_F(cli_study, compare_brings_results_of_all_kinds_side_by_side) {
   EXPECT_NE(more.err.find("1 of 4 arms failed"), std::string::npos) << more.err;
   EXPECT_NE(more.err.find("bad: text.h5"), std::string::npos) << more.err;
   EXPECT_NE(more.out.find("| five "), std::string::npos) << more.out;
+
+  // What is damaged is named, and the rest still told.
+  EXPECT_FALSE(json::parse(run_well({"info", "DIR", "--json"}).out).contains("damaged"));
+  write("DIR/arms/five.npz", text("DIR/arms/five.npz") + "x");
+  std::filesystem::remove(folder.file("DIR/arms/net.npz"));
+  std::string arm = text("DIR/arms/one.json");
+  arm.replace(arm.find("contrast"), 8, "Contrast");
+  write("DIR/arms/one.json", arm);
+  write("DIR/results.json", "{\"study\": ");
+  const CommandResult looked = run({"info", "DIR", "--json"});
+  EXPECT_EQ(looked.exit_code, 1);
+  EXPECT_NE(looked.err.find("ptyfuse: error: DIR: 4 of its files are damaged; the command that made them"),
+            std::string::npos)
+      << looked.err;
+  const json told = json::parse(looked.out);
+  EXPECT_EQ(told["study"], "compare");
+  EXPECT_EQ(told["arms_done"], 0);
+  EXPECT_EQ(told["arms_damaged"], 3);
+  const char* const damaged[] = {"DIR/arms/five.npz: was changed",
+                                 "DIR/arms/net.npz: ", "DIR/arms/one.json: was changed", "DIR/results.json: "};
+  ASSERT_EQ(told["damaged"].size(), std::size(damaged)) << looked.out;
+  for (size_t i = 0; i < std::size(damaged); ++i)
+    EXPECT_EQ(told["damaged"][i].get<std::string>().rfind(damaged[i], 0), 0U) << told["damaged"][i];
+  const CommandResult plain = run({"info", "DIR"});
+  EXPECT_EQ(plain.exit_code, 1);
+  for (const char* line : damaged) EXPECT_NE(plain.out.find(line), std::string::npos) << plain.out;
 }
 
 TEST_F(cli_study, a_stopped_study_goes_on) {
