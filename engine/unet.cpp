@@ -1,5 +1,7 @@
 #include "engine/unet.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "autodiff/ops/nodes.h"
@@ -30,12 +32,14 @@ Widths generator_widths(int64_t side_px) {
   throw_shape_error("UNet", "patches of " + std::to_string(side_px) + " px; expected 64, 128 or 256");
 }
 
-int64_t scaled(int64_t width, double filters_scale) {
+/// `least`: the narrowest of the network's layers, of which the others are multiples.
+int64_t scaled(int64_t width, double filters_scale, int64_t least) {
   const double exact = static_cast<double>(width) * filters_scale;
   if (!(exact >= 1 && exact <= 65536) || exact != std::floor(exact))
-    throw_shape_error("UNet", "filters scale " + std::to_string(filters_scale) + " turns a width of " +
-                                  std::to_string(width) + " channels into " + std::to_string(exact) +
-                                  "; choose one that gives whole, positive widths, such as 0.25, 0.5, 1, 2 or 4");
+    throw_shape_error(
+        "UNet", fmt::format("--filters-scale {:g} turns a width of {} channels into {:g}; whole, positive widths come "
+                            "of {:g} and its multiples, such as 0.25, 0.5, 1, 2 or 4",
+                            filters_scale, width, exact, 1 / static_cast<double>(least)));
   return static_cast<int64_t>(exact);
 }
 
@@ -50,9 +54,10 @@ double kernel_bound(const ParameterEntry& kernel, Initialisation how) {
 
 Widths widths_of(const GeneratorConfig& config, bool supervised) {
   Widths widths = supervised ? Widths{{32, 64, 128}, {128, 64, 32}} : generator_widths(config.side_px);
-  for (int64_t& w : widths.encoder) w = scaled(w, config.filters_scale);
-  for (int64_t& w : widths.decoder) w = scaled(w, config.filters_scale);
-  if (!supervised) widths.border = scaled(widths.border, config.filters_scale);
+  const int64_t least = widths.encoder.front();
+  for (int64_t& w : widths.encoder) w = scaled(w, config.filters_scale, least);
+  for (int64_t& w : widths.decoder) w = scaled(w, config.filters_scale, least);
+  if (!supervised) widths.border = scaled(widths.border, config.filters_scale, least);
   return widths;
 }
 

@@ -154,9 +154,13 @@ TEST(unet, says_what_is_wrong_with_a_configuration) {
       {config_of(96, 1, 1, true), "96 px; expected 64, 128 or 256"},
       {config_of(64, 3, 1, true), "gridsize 3; expected 1 or 2"},
       {config_of(64, 1, 0.3, true), "whole, positive widths"},
+      {config_of(64, 1, 1e-30, true),
+       "--filters-scale 1e-30 turns a width of 32 channels into 3.2e-29; whole, positive widths come of 0.03125 and "
+       "its "
+       "multiples, such as 0.25, 0.5, 1, 2 or 4"},
       {config_of(64, 1, 0, true), "whole, positive widths"},
       {config_of(64, 1, NAN, true), "whole, positive widths"},
-      {config_of(256, 1, 0.0625, true), "whole, positive widths"},
+      {config_of(256, 1, 0.0625, true), "whole, positive widths come of 0.125"},
       {shared, "switch object_big on"},
   };
   for (const auto& [config, expected] : cases) {
