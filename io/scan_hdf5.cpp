@@ -71,7 +71,7 @@ void read_frames_header(const h5::Dataset& frames, const ScanHints& hints, ScanI
   info.dc = dc_choice(info.path, names.frames).settle(frames.text("dc"), hints.dc);
 }
 
-void read_positions(const h5::Dataset& positions, bool declared_format, const ScanHints& hints, ScanInfo& info) {
+void read_positions(const h5::Dataset& positions, const ScanHints& hints, ScanInfo& info) {
   const auto& shape = positions.shape();
   if (shape.size() != 2 || shape[1] != 2 || shape[0] != info.frames)
     throw FileError(info.path, names.positions,
@@ -80,9 +80,9 @@ void read_positions(const h5::Dataset& positions, bool declared_format, const Sc
   const std::vector<double> values = positions.read_all<double>();
   const Origin origin = origin_choice(info.path, names.positions).settle(positions.text("origin"), hints.origin);
 
-  // The format fixes [y,x]; only a file that does not declare the format leaves the order to the user.
+  // [y,x] is the format's order where neither the file nor the user says another.
   std::optional<std::string> stated = positions.text("order");
-  if (stated == "y,x" || (!stated && (declared_format || !hints.order))) stated = "yx";
+  if (stated == "y,x" || (!stated && !hints.order)) stated = "yx";
   if (stated == "x,y") stated = "xy";
   const AxisOrder order = order_choice(info.path, names.positions).settle(stated, hints.order);
 
@@ -155,8 +155,7 @@ std::unique_ptr<ScanReader> open_hdf5_scan(const std::string& path, const ScanHi
   h5::Dataset frames = open_frames(file);
   const FrameType type = frame_type_of(frames);
   read_frames_header(frames, hints, info);
-  read_positions(file.dataset(names.positions, "a scan file holds each frame's position there, [S,2]"),
-                 file.text("format").has_value(), hints, info);
+  read_positions(file.dataset(names.positions, "a scan file holds each frame's position there, [S,2]"), hints, info);
   if (file.has(names.mask)) read_mask(file.dataset(names.mask), info);
   if (file.has(names.probe)) info.probe = read_hdf5_image(file.dataset(names.probe));
   if (file.has(names.object)) {

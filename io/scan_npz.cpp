@@ -239,7 +239,10 @@ std::vector<double> coordinates(const NpzArchive& archive, const std::string& ke
 
 void read_positions(const NpzArchive& archive, const ScanHints& hints, ScanInfo& info) {
   if (hints.order == AxisOrder::xy)
-    throw FileError(info.path, "xcoords", "names its axis itself, so --order xy does not apply; leave the option out");
+    throw FileError(
+        info.path, "xcoords",
+        "names its axis itself, so --order xy does not apply; leave the option out, and where the names are "
+        "exchanged, exchange them in the file");
   const std::vector<double> x = coordinates(archive, "xcoords"), y = coordinates(archive, "ycoords");
   if (x.size() != y.size())
     throw FileError(info.path, "ycoords",

@@ -81,7 +81,10 @@ const BadScan bad_scans[] = {
      [](ScanFile&) {},
      {"positions_px", "'corner'", "--origin centre"},
      {.origin = io::Origin::centre}},
-    {"order_contradicted", [](ScanFile&) {}, {"positions_px", "'yx'", "--order xy"}, {.order = io::AxisOrder::xy}},
+    {"order_contradicted",
+     [](ScanFile& s) { s.extra = [](io::h5::File& f) { f.dataset("positions_px").set_text("order", "y,x"); }; },
+     {"positions_px", "'yx'", "--order xy"},
+     {.order = io::AxisOrder::xy}},
     {"pixel_size_contradicted",
      [](ScanFile& s) { s.extra = [](io::h5::File& f) { f.set_number("pixel_size_m", 2e-8); }; },
      {"2e-08", "--pixel-size-m 3e-08"},
@@ -219,6 +222,23 @@ TEST(scan_errors, hints_supply_what_a_file_leaves_open) {
   EXPECT_EQ(reader->info().domain, io::Domain::amplitude);
   EXPECT_EQ(reader->info().positions_px[1], (std::array<double, 2>{3.5, 2}));
   EXPECT_EQ(reader->info().pixel_size_m, 1e-8);
+}
+
+TEST(scan_errors, the_order_of_positions_is_the_users_where_the_file_does_not_state_it) {
+  const TemporaryFolder folder;
+  ScanFile scan;
+  scan.origin = "centre";
+  const auto first_of = [&](const std::string& name, std::optional<io::AxisOrder> order) {
+    scan.write(folder.file(name));
+    return io::open_scan(folder.file(name), {.order = order})->info().positions_px[1];
+  };
+  using Position = std::array<double, 2>;
+  const Position as_stored{2, 3.5}, exchanged{3.5, 2};
+  EXPECT_EQ(first_of("a.h5", {}), as_stored);
+  EXPECT_EQ(first_of("b.h5", io::AxisOrder::yx), as_stored);
+  EXPECT_EQ(first_of("c.h5", io::AxisOrder::xy), exchanged);
+  scan.extra = [](io::h5::File& f) { f.dataset("positions_px").set_text("order", "x,y"); };
+  EXPECT_EQ(first_of("d.h5", {}), exchanged);
 }
 
 struct BadValue {
