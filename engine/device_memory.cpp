@@ -21,4 +21,14 @@ std::optional<int64_t> memory_needed_bytes(const Device& device, const std::func
   }
 }
 
+std::string size_option(int64_t bytes) {
+  constexpr int64_t kib = int64_t{1} << 10, mib = int64_t{1} << 20;
+  if (bytes < 64 * mib) return std::to_string((bytes + kib - 1) / kib) + "KiB";
+  return std::to_string((bytes + mib - 1) / mib) + "MiB";
+}
+
+std::string without_advice(const std::string& message) {
+  return message.substr(0, message.find("; use a smaller batch"));
+}
+
 }  // namespace ptyfuse

@@ -189,10 +189,11 @@ struct Reconstructor::Impl {
       const FrameStage frames(on, network.config(), 1);
       const Buffer canvas(on, stitcher.least_bytes(), "canvas");
     });
-    throw Error(ErrorKind::memory, "one group at a time and a band of the canvas are too much for the device: " + why +
-                                       (needed ? fmt::format(". The least that works is --device-memory {}",
-                                                             device.memory_in_use_bytes() + *needed)
-                                               : ""));
+    throw Error(ErrorKind::memory,
+                "one group at a time and a band of the canvas are too much for the device: " + without_advice(why) +
+                    (needed ? fmt::format(". The least that works is --device-memory {}",
+                                          size_option(device.memory_in_use_bytes() + *needed))
+                            : ""));
   }
 
   void network_pass(std::unique_ptr<io::ScanReader> reader, const std::vector<int64_t>& frames, io::Reconstruction& out,

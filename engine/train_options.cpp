@@ -28,7 +28,8 @@ OptionTable train_options(TrainConfig& c) {
   t.text("scans", c.scans, "scan files, separated by ':' (or named on the command line)");
   add_frames_option(t, c.frames);
   t.integer("subsample", c.subsample, "frames drawn at random before grouping; 0: all");
-  t.integer("groups", c.groups, "groups to train on, of all images together; 0: one for each frame");
+  constexpr int64_t most_groups = 100'000'000;  // some gigabytes of indices and offsets
+  t.integer("groups", c.groups, "groups to train on, of all images together; 0: one for each frame", 0, most_groups);
   t.integer("neighbors", c.neighbors, "nearest neighbours that a group is drawn from", 1);
   t.flag("oversample", c.oversample, "allow more groups than frames");
   t.flag("exclude-seed", c.exclude_seed, "draw all members from the neighbours, not the seed itself");

@@ -88,6 +88,9 @@ struct Trainer::Impl {
     grouping.exclude_seed = config.exclude_seed;
     grouping.seed = config.seed;
     groups = make_scan_groups(info, frames, grouping);
+    if (config.groups > groups.count())
+      control.say(fmt::format("--groups {}: the frames make {} groups of one pattern, and these are trained on",
+                              config.groups, groups.count()));
     split = split_groups(groups.count(), config.validation, config.seed);
     if (config.validation > 0 && split.validation.empty())
       control.say("too few groups for a validation set: the training loss steers the schedule");
@@ -237,9 +240,10 @@ struct Trainer::Impl {
       std::vector<TrainingGraph> all;
       for (const int64_t size : sizes) all.push_back(make_graph(on, size));
     });
+    why = without_advice(why);
     std::string mend = smaller > 0 ? fmt::format("--batch {} fits", smaller) : "No smaller --batch fits";
     if (needed) {
-      const int64_t enough = device.memory_in_use_bytes() + *needed;
+      const std::string enough = size_option(device.memory_in_use_bytes() + *needed);
       mend += smaller > 0 ? fmt::format(", and --batch {} with --device-memory {}", config.batch, enough)
                           : fmt::format("; --batch {} needs --device-memory {}", config.batch, enough);
     }

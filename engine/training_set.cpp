@@ -58,7 +58,8 @@ Scales make_scales(const std::string& path, io::Domain domain, int64_t side_px, 
           ErrorKind::shape,
           path +
               ": diffraction: holds amplitudes, and the scan does not say how many photons they stand for; give the "
-              "mean counts of a pattern with --photons");
+              "mean counts of a pattern with --photons (of plain square roots of counts, 'ptyfuse info' names it: mean "
+              "counts per frame)");
     s.measured_scale = std::sqrt(photons) / half;
   }
   s.log_scale = std::log(s.measured_scale);

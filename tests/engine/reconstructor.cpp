@@ -92,9 +92,10 @@ TEST(reconstructor, refuses_what_cannot_be_polished_before_any_work) {
   EXPECT_FALSE(worked);
 }
 
-int64_t number_behind(const std::string& text, const std::string& words) {
+/// Bytes of "--device-memory 96KiB".
+int64_t bytes_behind(const std::string& text, const std::string& words) {
   const size_t at = text.find(words);
-  return at == std::string::npos ? -1 : std::stoll(text.substr(at + words.size()));
+  return at == std::string::npos ? -1 : parse_bytes("device-memory", text.substr(at + words.size()));
 }
 
 // On the CPU, whose account is that of any device.
@@ -114,11 +115,13 @@ TEST(reconstructor, shrinks_batch_and_canvas_to_the_devices_memory_and_gives_the
     const int64_t all = unlimited.memory_peak_bytes();
 
     const std::string refused = tests::error_message([&] { run(limited(1 << 20), {}); });
-    const int64_t least = number_behind(refused, "The least that works is --device-memory ");
+    const int64_t least = bytes_behind(refused, "The least that works is --device-memory ");
     ASSERT_GT(least, 1 << 20) << refused;
     ASSERT_LT(least, all / 2);
     EXPECT_NE(refused.find("buffer '"), std::string::npos) << refused;
-    EXPECT_EQ(number_behind(tests::error_message([&] { run(limited(least - 1), {}); }), "--device-memory "), least);
+    EXPECT_EQ(refused.find("use a smaller batch"), std::string::npos) << refused;
+    // It is rounded up to whole KiB.
+    EXPECT_EQ(bytes_behind(tests::error_message([&] { run(limited(least - 1024), {}); }), "--device-memory "), least);
 
     for (const int64_t limit : {least, (least + all) / 2, all}) {
       SCOPED_TRACE(limit);
@@ -144,7 +147,7 @@ TEST(reconstructor, leaves_r_out_where_the_object_does_not_fit) {
   const std::string refused = tests::error_message([&] {
     Reconstructor(Device::cpu({.threads = 2, .memory_limit_bytes = 1 << 20}), model, config).run(open_scan, {});
   });
-  const int64_t least = number_behind(refused, "The least that works is --device-memory ");
+  const int64_t least = bytes_behind(refused, "The least that works is --device-memory ");
   ASSERT_GT(least, 0) << refused;
   config.report_residual = true;
   const Device device = Device::cpu({.threads = 2, .memory_limit_bytes = least});

@@ -12,6 +12,7 @@
 #include <set>
 #include <thread>
 
+#include "engine/device_memory.h"
 #include "engine/option_table.h"
 #include "engine/probe.h"
 #include "engine/training_set.h"
@@ -380,7 +381,8 @@ TEST(trainer, says_which_batch_fits_the_devices_memory) {
   EXPECT_EQ(train(limited(all), c), expected);
   const std::string said = tests::error_message([&] { train(limited(all - 1), c); });
   EXPECT_NE(said.find("training with --batch 4: out of device memory: buffer '"), std::string::npos) << said;
-  EXPECT_NE(said.find(". --batch 2 fits, and --batch 4 with --device-memory " + std::to_string(all) +
+  EXPECT_EQ(said.find("use a smaller batch"), std::string::npos) << said;
+  EXPECT_NE(said.find(". --batch 2 fits, and --batch 4 with --device-memory " + size_option(all) +
                       "; --recompute auto needs less; another batch trains another model"),
             std::string::npos)
       << said;
@@ -393,7 +395,7 @@ TEST(trainer, says_which_batch_fits_the_devices_memory) {
   train(one, c);
   const std::string none = tests::error_message([&] { train(limited(one.memory_peak_bytes() - 1), c); });
   EXPECT_NE(
-      none.find("No smaller --batch fits; --batch 1 needs --device-memory " + std::to_string(one.memory_peak_bytes())),
+      none.find("No smaller --batch fits; --batch 1 needs --device-memory " + size_option(one.memory_peak_bytes())),
       std::string::npos)
       << none;
 }
@@ -425,7 +427,7 @@ TEST(trainer, runs_stages_again_before_it_refuses_a_batch) {
     EXPECT_LE(device.memory_peak_bytes(), limit);
   }
   const std::string said = tests::error_message([&] { train(limited(less - 1), Toggle::automatic); });
-  EXPECT_NE(said.find("--batch 2 fits, and --batch 4 with --device-memory " + std::to_string(less) + ";"),
+  EXPECT_NE(said.find("--batch 2 fits, and --batch 4 with --device-memory " + size_option(less) + ";"),
             std::string::npos)
       << said;
 }
@@ -442,10 +444,23 @@ TEST(trainer, errors_name_the_option) {
     }
     return "no error";
   };
-  EXPECT_NE(message(small_config(1), io::Domain::amplitude).find("--photons"), std::string::npos);
+  EXPECT_NE(message(small_config(1), io::Domain::amplitude)
+                .find("--photons (of plain square roots of counts, 'ptyfuse "
+                      "info' names it: mean counts per frame)"),
+            std::string::npos);
   TrainConfig c = small_config(1);
   c.groups = 100;
   EXPECT_EQ(message(c, io::Domain::counts), "no error");  // single patterns: at most one group each
+  for (const int64_t groups : {6, 7}) {
+    std::string notices;
+    RunControl control;
+    control.notice = [&](const std::string& line) { notices += line; };
+    c.groups = groups;
+    const Trainer t(tests::test_device(), c, tests::small_scan(6, 64, 1), control);
+    EXPECT_EQ(t.group_count(), 6);
+    EXPECT_EQ(notices.find("--groups 7: the frames make 6 groups of one pattern") != std::string::npos, groups == 7)
+        << notices;
+  }
   c = small_config(2);
   c.groups = 100;
   EXPECT_NE(message(c, io::Domain::counts).find("--oversample"), std::string::npos);
