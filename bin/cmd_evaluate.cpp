@@ -100,7 +100,8 @@ class EvaluateCommand : public Command {
                 static_cast<long long>(e.truth.width));
     if (e.uncovered > 0)
       std::printf(
-          "not covered  %.1f %% of them: no patch reaches there, and they count as errors; --crop leaves them out\n",
+          "not covered  %.1f %% of them: no patch reaches there, and they count with what the file holds there; --crop "
+          "leaves them out\n",
           100 * e.uncovered);
   }
 

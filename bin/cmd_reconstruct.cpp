@@ -101,9 +101,9 @@ class ReconstructCommand : public Command {
     if (const std::string failure = write(job, result); !failure.empty()) throw Error(ErrorKind::shape, failure);
     if (stopped_in_sweeps(result)) {
       const size_t sweeps = whole_sweeps(result);
-      throw Error(ErrorKind::cancelled, fmt::format("{} holds {}, after {} of {} polishing sweeps", output_,
+      throw Error(ErrorKind::cancelled, fmt::format("{} holds {}, after {} of {} polishing sweep{}", output_,
                                                     sweeps > 0 ? "the polished object" : "the network's object", sweeps,
-                                                    config_.polish_sweeps));
+                                                    config_.polish_sweeps, config_.polish_sweeps == 1 ? "" : "s"));
     }
     print(job, result);
     return 0;
@@ -235,7 +235,8 @@ class ReconstructCommand : public Command {
     if (!result.residual.empty()) {
       std::printf("R of the network's object: %.4f\n", result.residual.front());
       if (result.residual.size() > 1)
-        std::printf("R after %zu polishing sweeps: %.4f\n", whole_sweeps(result), result.residual.back());
+        std::printf("R after %zu polishing sweep%s: %.4f\n", whole_sweeps(result), whole_sweeps(result) == 1 ? "" : "s",
+                    result.residual.back());
     }
     std::fflush(stdout);
   }

@@ -66,14 +66,15 @@ class TrainCommand : public Command {
     if (have_model) trainer.restore(stored);
     folder.write_config(trainer, fmt::format("threads = {}\ndevice = \"{}\"\n", device.threads(), device.name()) +
                                      scan_hint_options(hints_).to_toml());
-    control.say(fmt::format("{} groups of {} patterns, {} parameters, {} steps an epoch", trainer.group_count(),
-                            trainer.network().config().members(), trainer.network().parameter_count(),
+    const int64_t members = trainer.network().config().members();
+    control.say(fmt::format("{} groups of {} pattern{}, {} parameters, {} steps an epoch", trainer.group_count(),
+                            members, members == 1 ? "" : "s", trainer.network().parameter_count(),
                             trainer.steps_per_epoch()));
     trainer.run([&](const Trainer& t) { folder.save(t); });
     if (trainer.history().empty()) return 0;
     const HistoryRow& last = trainer.history().back();
-    std::printf("%s: %lld epochs, loss %.6g, %.0f patterns/s\n", folder.model_path().c_str(),
-                static_cast<long long>(last.epoch), last.loss, last.patterns_per_s);
+    std::printf("%s: %lld epoch%s, loss %.6g, %.0f patterns/s\n", folder.model_path().c_str(),
+                static_cast<long long>(last.epoch), last.epoch == 1 ? "" : "s", last.loss, last.patterns_per_s);
     return 0;
   }
 

@@ -93,7 +93,7 @@ Device Device::cuda(const CudaOptions& options) {
 }
 #else
 std::vector<GpuDescription> list_gpus(std::string& why_none) {
-  why_none = "this build has no CUDA device; ./bin/build cuda makes one";
+  why_none = "this build has no CUDA device; ./bin/build cuda makes a build that has";
   return {};
 }
 
