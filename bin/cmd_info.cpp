@@ -14,7 +14,7 @@
 #include "engine/overlap.h"
 #include "engine/probe.h"
 #include "engine/run_folder.h"
-#include "engine/studies/jobs.h"
+#include "engine/studies/arm_queue.h"
 #include "engine/studies/runner.h"
 #include "io/file_error.h"
 #include "io/file_kind.h"
@@ -210,19 +210,6 @@ struct StudyLook {
   std::vector<std::string> damaged;
 };
 
-// A whole arm's products that are gone or not what they were.
-void check_products(const std::string& folder, const io::ArmResult& arm, std::vector<std::string>& damaged) {
-  for (const auto& [name, fingerprint] : arm.products) {
-    const std::string path = folder + "/arms/" + name;
-    try {
-      if (studies::file_fingerprint(path) != fingerprint)
-        damaged.push_back(path + ": was changed since the arm was done");
-    } catch (const io::FileError& e) {
-      damaged.emplace_back(e.what());
-    }
-  }
-}
-
 // results.json, where it is there: before the first report it is not.
 ordered_json read_study_results(const std::string& path, std::vector<std::string>& damaged) {
   if (std::error_code error; !std::filesystem::exists(path, error)) return ordered_json::object();
@@ -248,7 +235,8 @@ StudyLook look_at_study(const std::string& folder, const std::string& study, con
     if (control.stop_requested()) throw Error(ErrorKind::cancelled, "check stopped");
     const size_t sound = look.damaged.size();
     try {
-      check_products(folder, io::read_arm_result(path), look.damaged);
+      for (std::string& line : studies::damaged_products(folder, io::read_arm_result(path)))
+        look.damaged.push_back(std::move(line));
     } catch (const io::OtherLayout&) {
       ++other;
       continue;

@@ -41,19 +41,6 @@ std::string first_difference(const Settings& stored, const Settings& wanted) {
   return {};
 }
 
-/// What of a finished arm's files is missing or not what it was; empty: nothing.
-std::string damaged_product(const std::string& folder, const io::ArmResult& arm) {
-  for (const auto& [name, fingerprint] : arm.products) {
-    const std::string path = folder + "/arms/" + name;
-    try {
-      if (file_fingerprint(path) != fingerprint) return path + ": was changed since the arm was done";
-    } catch (const io::FileError& e) {
-      return e.what();
-    }
-  }
-  return {};
-}
-
 /// A finished arm; false where it is yet to be done, or must be done again, for its files are damaged.
 bool read_finished(const std::string& folder, const Study& study, const Arm& arm, const RunControl& control,
                    io::ArmResult& out) {
@@ -80,14 +67,27 @@ bool read_finished(const std::string& folder, const Study& study, const Arm& arm
     throw io::FileError(path, "was made with other settings (" + difference +
                                   "); give the settings it was made with, choose another folder, or do all arms anew "
                                   "with --force");
-  if (const std::string why = damaged_product(folder, out); !why.empty()) {
-    control.say(why + "; the arm is done again");
+  if (const std::vector<std::string> damaged = damaged_products(folder, out); !damaged.empty()) {
+    control.say(damaged.front() + "; the arm is done again");
     return false;
   }
   return true;
 }
 
 }  // namespace
+
+std::vector<std::string> damaged_products(const std::string& folder, const io::ArmResult& arm) {
+  std::vector<std::string> damaged;
+  for (const auto& [name, fingerprint] : arm.products) {
+    const std::string path = folder + "/arms/" + name;
+    try {
+      if (file_fingerprint(path) != fingerprint) damaged.push_back(path + ": was changed since the arm was done");
+    } catch (const io::FileError& e) {
+      damaged.emplace_back(e.what());
+    }
+  }
+  return damaged;
+}
 
 ArmQueue::ArmQueue(const Study& study, const std::string& folder, const RunControl& control)
     : study_(study), folder_(folder), control_(control), entries_(study.arms.size()) {

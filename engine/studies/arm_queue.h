@@ -12,6 +12,9 @@
 
 namespace ptyfuse::studies {
 
+/// Which of a finished arm's files in the study's folder are missing or not what they were: a line for each.
+std::vector<std::string> damaged_products(const std::string& folder, const io::ArmResult& arm);
+
 /// A study's arms: what is known of those that are done, and the others waiting to be.
 class ArmQueue {
  public:
