@@ -22,7 +22,7 @@ std::string first_line(const std::string& content) {
 TEST_F(cli_study, sim_lines_writes_its_table_beside_the_published_one) {
   simulate_scan("probe.h5");
   const Arguments study =
-      Arguments{"study", "sim-lines", "-o", "DIR", "--size", "112", "--groups", "8", "--probe", "probe.h5"} + tiny;
+      Arguments{"study", "sim-lines", "-o", "DIR", "--size", "112", "--groups", "40", "--probe", "probe.h5"} + tiny;
   const CommandResult made = run_well(study);
   EXPECT_NE(made.out.find("| gs1_ideal"), std::string::npos) << made.out;
   EXPECT_NE(made.out.find("0.9677"), std::string::npos) << made.out;  // published, gs2_experimental
@@ -33,6 +33,7 @@ TEST_F(cli_study, sim_lines_writes_its_table_beside_the_published_one) {
     EXPECT_GT(arm["rows"][0]["amplitude_mae"].get<double>(), 0) << arm["arm"];
     ASSERT_EQ(arm["curves"]["train_loss"].size(), 1U) << arm["arm"];
     EXPECT_EQ(arm["curves"]["train_loss"][0], arm["rows"][0]["loss"]) << arm["arm"];
+    ASSERT_TRUE(arm["curves"].contains("val_loss")) << arm["arm"];
     EXPECT_EQ(arm["curves"]["val_loss"].size(), 1U) << arm["arm"];
   }
   EXPECT_EQ(first_line(text("DIR/results.csv"))
