@@ -8,6 +8,11 @@
 
 namespace ptyfuse {
 
+/// Error(cancelled): asked to stop while nothing of a simulation is written yet.
+inline void end_if_stopped(const RunControl& control) {
+  if (control.stop_requested()) throw Error(ErrorKind::cancelled, "simulate: stopped; nothing was written");
+}
+
 /// How far a part of a simulation is, in hundredths, and where it is asked to stop.
 class PartProgress {
  public:
@@ -17,7 +22,7 @@ class PartProgress {
 
   /// So many more steps are done. Error(cancelled): asked to stop.
   void advance(double steps) {
-    if (control_.stop_requested()) throw Error(ErrorKind::cancelled, "simulate: stopped; nothing was written");
+    end_if_stopped(control_);
     done_ += steps;
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     ProgressEvent event;

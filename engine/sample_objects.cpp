@@ -164,8 +164,7 @@ io::ComplexImage simulate_object(const SimulateConfig& config, const RunControl&
   // Not std::polar: an amplitude may be negative by rounding.
   constexpr size_t between_looks = 1 << 20;
   for (size_t i = 0; i < amplitude.size(); ++i) {
-    if (i % between_looks == 0 && control.stop_requested())
-      throw Error(ErrorKind::cancelled, "simulate: stopped; nothing was written");
+    if (i % between_looks == 0) end_if_stopped(control);
     const double angle = phase ? (*phase)(amplitude[i]) : 0;
     object.data.emplace_back(amplitude[i] * std::complex<double>(std::cos(angle), std::sin(angle)));
   }

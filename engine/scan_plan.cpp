@@ -109,8 +109,7 @@ ScanPlan plan_random(const SimulateConfig& config, const io::ComplexImage& objec
   ScanPlan plan;
   constexpr int64_t between_looks = 1 << 16;
   for (int64_t frame = 0; frame < config.patterns; ++frame) {
-    if (frame % between_looks == 0 && control.stop_requested())
-      throw Error(ErrorKind::cancelled, "simulate: stopped; nothing was written");
+    if (frame % between_looks == 0) end_if_stopped(control);
     const double x = random.uniform(margin, static_cast<double>(objects.width) - margin);
     const double y = random.uniform(margin, static_cast<double>(objects.height) - margin);
     plan.positions_px.push_back({y, x});

@@ -102,6 +102,12 @@ size_t ArmQueue::count(State state) const {
       std::count_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.state == state; }));
 }
 
+bool ArmQueue::is_first_under_way(size_t index) const {
+  const auto first = std::find_if(entries_.begin(), entries_.end(),
+                                  [](const Entry& entry) { return entry.state == State::under_way; });
+  return first != entries_.end() && first - entries_.begin() == static_cast<std::ptrdiff_t>(index);
+}
+
 size_t ArmQueue::left() const {
   const std::lock_guard lock(lock_);
   return entries_.size() - count(State::done);
@@ -148,7 +154,7 @@ RunControl ArmQueue::control_of_arm(size_t index) {
   inner.progress = [this, index, label = label_of(index)](const ProgressEvent& event) {
     {
       const std::lock_guard lock(lock_);
-      const bool shown = !event.message.empty() || (!under_way_.empty() && *under_way_.begin() == index);
+      const bool shown = !event.message.empty() || is_first_under_way(index);
       if (!shown) return;
     }
     ProgressEvent named = event;
@@ -168,7 +174,6 @@ std::optional<size_t> ArmQueue::take() {
   for (size_t i = 0; i < entries_.size(); ++i)
     if (entries_[i].state == State::waiting) {
       entries_[i].state = State::under_way;
-      under_way_.insert(i);
       return i;
     }
   return std::nullopt;
@@ -219,7 +224,6 @@ void ArmQueue::do_arm(size_t index, const Device& device, size_t devices) {
   {
     const std::lock_guard lock(lock_);
     entries_[index] = std::move(entry);
-    under_way_.erase(index);
     seconds_spent_ += seconds_since(start);
     ++worked_;
     // Those under way count whole: how far they are is not known here.

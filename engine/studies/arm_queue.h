@@ -2,7 +2,6 @@
 #include <exception>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -47,6 +46,7 @@ class ArmQueue {
   void do_arm(size_t index, const Device& device, size_t devices);
   io::ArmResult result_of(const Arm& arm, const Device& device, const RunControl& control);
   size_t count(State state) const;
+  bool is_first_under_way(size_t index) const;
   std::string label_of(size_t index) const;
   RunControl control_of_arm(size_t index);
   /// The caller's control, called by one thread at a time.
@@ -59,7 +59,6 @@ class ArmQueue {
   std::mutex data_lock_, call_lock_;
   mutable std::mutex lock_;  ///< of all below
   std::vector<Entry> entries_;
-  std::set<size_t> under_way_;
   double seconds_spent_ = 0;
   size_t worked_ = 0;
   std::exception_ptr fatal_;

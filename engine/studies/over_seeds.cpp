@@ -9,6 +9,16 @@
 #include "kernels/device/error.h"
 
 namespace ptyfuse::studies {
+namespace {
+
+/// NaN where the row has no number of that name.
+double number_in(const io::Row& row, const std::string& name) {
+  const io::Cell* cell = io::find_cell(row, name);
+  const auto* value = cell == nullptr ? nullptr : std::get_if<double>(cell);
+  return value == nullptr ? std::numeric_limits<double>::quiet_NaN() : *value;
+}
+
+}  // namespace
 
 std::string SeedGroup::label(const std::string& name) const {
   const io::Cell* cell = io::find_cell(labels_, name);
@@ -19,9 +29,7 @@ std::string SeedGroup::label(const std::string& name) const {
 }
 
 double SeedGroup::number(const std::string& name) const {
-  const io::Cell* cell = io::find_cell(labels_, name);
-  const auto* value = cell == nullptr ? nullptr : std::get_if<double>(cell);
-  return value == nullptr ? std::numeric_limits<double>::quiet_NaN() : *value;
+  return number_in(labels_, name);
 }
 
 std::vector<double> SeedGroup::values(const std::string& figure) const {
@@ -61,9 +69,7 @@ std::string SeedGroup::text(const std::string& figure, int decimals) const {
 }
 
 double SeedGroup::first(const std::string& figure) const {
-  const io::Cell* cell = rows_.empty() ? nullptr : io::find_cell(rows_.front(), figure);
-  const auto* value = cell == nullptr ? nullptr : std::get_if<double>(cell);
-  return value == nullptr ? std::numeric_limits<double>::quiet_NaN() : *value;
+  return rows_.empty() ? std::numeric_limits<double>::quiet_NaN() : number_in(rows_.front(), figure);
 }
 
 std::string SeedGroup::first_text(const std::string& figure, int decimals) const {

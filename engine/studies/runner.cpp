@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <limits>
 #include <set>
 
 #include "engine/clock_text.h"
@@ -122,7 +121,7 @@ void remove_stale_figures(const std::string& folder, const std::vector<std::stri
   }
 }
 
-/// Different ones in the order in which they first come, with commas.
+/// Different ones in the order in which they first come, with semicolons.
 std::string joined(const std::vector<std::string>& words) {
   std::vector<std::string> different;
   for (const std::string& word : words)

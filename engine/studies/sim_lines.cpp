@@ -49,10 +49,9 @@ int64_t group_count(const SimulateConfig& scan) {
   return static_cast<int64_t>(plan.positions_px.size()) / std::max<int64_t>(1, plan.group_members);
 }
 
-TrainConfig network(const Case& c, const StudyConfig& config, uint64_t seed) {
+TrainConfig network(const Case& c, const StudyConfig& config) {
   TrainConfig t;
   t.gridsize = c.gridsize;
-  t.seed = seed;
   t.epochs = 60;
   if (config.quick) {
     t.filters_scale = 0.5;
@@ -212,7 +211,7 @@ Study make_sim_lines(const StudyConfig& config) {
   study.name = "sim-lines";
   study.title = fmt::format("Simulated lines, {}{}", config.as_published ? "the reference's settings" : "our recipe",
                             config.quick ? ", quick" : "");
-  const TrainConfig typical = network(cases[0], config, 0);
+  const TrainConfig typical = network(cases[0], config);
   const SimulateConfig scan = scans(cases[0], config).train;
   study.notes.push_back(fmt::format(
       "Networks of width {:g}, trained for {} epochs of {} groups at batch {} on {} image{} of {} px; the published "
@@ -227,8 +226,9 @@ Study make_sim_lines(const StudyConfig& config) {
     if (c.experimental && config.probe.empty()) continue;
     const SimulatedPair pair = scans(c, config);
     const Settings data = settings_of(pair);
+    TrainConfig t = network(c, config);
     for (int64_t k = 0; k < config.seeds; ++k) {
-      const TrainConfig t = network(c, config, config.seed + static_cast<uint64_t>(k));
+      t.seed = config.seed + static_cast<uint64_t>(k);
       const ReconstructConfig r = stitching(config);
       study.arms.push_back({fmt::format("{}_seed{}", c.name, t.seed), data + settings_of(t) + settings_of(r),
                             [=](const ArmContext& context) { return run(context, c, pair, t, r); }});
